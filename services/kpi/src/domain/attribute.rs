@@ -1,0 +1,287 @@
+//! Attribution: a sale is credited to the last contact in the window before it.
+
+use kernel::{CreditId, CustomerId, OrderId, OutcomeId, Stamp, Timestamp};
+
+use super::types::{
+    ATTRIBUTION_WINDOW, Attribution, Command, Contact, Credit, CreditKind, Event, Granted, MEASURE_VERSION, Order,
+    Rating, State,
+};
+
+pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Vec<Event> {
+    let mut after = After { state, stamp, events: Vec::new(), credits: 0 };
+    match command.clone() {
+        Command::NoteContact { customer_id, contact } => {
+            let customer_id = state.root(customer_id);
+            after.events.push(Event::ContactNoted { customer_id, contact: contact.clone() });
+            after.recredit(customer_id, None, Some(&contact), None);
+        }
+        Command::NoteOrder(mut order) => {
+            order.customer_id = state.root(order.customer_id);
+            after.events.push(Event::OrderNoted(order.clone()));
+            let kept = Order {
+                customer_id: order.customer_id,
+                amount: order.amount,
+                occurred_at: order.occurred_at,
+                history: order.history,
+                handler: order.handler,
+                refunds: Vec::new(),
+                paid: 0,
+                attribution: None,
+                credits: Vec::new(),
+            };
+            after.recredit(order.customer_id, None, None, Some((order.order_id, &kept)));
+        }
+        Command::NotePayment { payment_id, order_id, amount, occurred_at } => {
+            after.events.push(Event::PaymentNoted { payment_id, order_id, amount, occurred_at });
+        }
+        Command::NoteRefund { refund_id, order_id, amount, occurred_at, history } => {
+            after.events.push(Event::RefundNoted { refund_id, order_id, amount, occurred_at, history });
+            if let Some(order) = state.orders.get(&order_id)
+                && let Some(attribution) = &order.attribution
+            {
+                after.grant_refund(order_id, order, attribution, (refund_id, amount.minor, occurred_at));
+            }
+        }
+        Command::NoteRating { rating_id, inquiry_id, score, occurred_at } => {
+            after.events.push(Event::RatingNoted { rating_id, inquiry_id, score, occurred_at });
+        }
+        Command::MergeCustomers { kept, merged } => {
+            let (kept, merged) = (state.root(kept), state.root(merged));
+            if kept != merged {
+                after.events.push(Event::CustomersMerged { kept, merged });
+                after.recredit(kept, Some(merged), None, None);
+            }
+        }
+        Command::NoteEmployee { employee_id, employee, effective_from } => {
+            let last = state.employees.get(&employee_id).and_then(|versions| versions.last());
+            if last.is_none_or(|(_, known)| *known != employee) {
+                after.events.push(Event::EmployeeNoted { employee_id, employee, effective_from });
+            }
+        }
+    }
+    after.events
+}
+
+/// The events of one decision as they are found.
+struct After<'a> {
+    state: &'a State,
+    stamp: &'a Stamp,
+    events: Vec<Event>,
+    credits: u32,
+}
+
+impl After<'_> {
+    /// Credits all orders of a customer as they stand after the change: with another identity's contacts and orders,
+    /// one more contact, or one more order.
+    fn recredit(
+        &mut self,
+        customer: CustomerId,
+        merged: Option<CustomerId>,
+        contact: Option<&Contact>,
+        order: Option<(OrderId, &Order)>,
+    ) {
+        let known = [Some(customer), merged].into_iter().flatten().filter_map(|id| self.state.customers.get(&id));
+        let mut contacts: Vec<&Contact> = Vec::new();
+        let mut orders: Vec<(OrderId, &Order)> = Vec::new();
+        for known in known {
+            contacts.extend(&known.contacts);
+            orders.extend(known.orders.iter().filter_map(|id| self.state.orders.get(id).map(|order| (*id, order))));
+        }
+        contacts.extend(contact);
+        contacts.sort_by_key(|contact| (contact.occurred_at, contact.assignment_id));
+        orders.extend(order);
+        let first = orders.iter().map(|(id, order)| (order.occurred_at, *id)).min();
+        for (order_id, order) in orders {
+            let new_customer = first == Some((order.occurred_at, order_id));
+            let wanted = attribution(order, &contacts, new_customer);
+            if wanted != order.attribution {
+                self.change(order_id, order, wanted.as_ref(), customer);
+            }
+        }
+    }
+
+    fn change(&mut self, order_id: OrderId, order: &Order, wanted: Option<&Attribution>, customer_id: CustomerId) {
+        if let Some(was) = &order.attribution {
+            for credit in &order.credits {
+                self.events.push(Event::CreditReversed {
+                    credit_id: credit.credit_id,
+                    order_id,
+                    employee_id: was.employee_id,
+                    amount: kernel::Money::new(credit.amount, order.amount.currency),
+                    occurred_at: credit.occurred_at,
+                    reason: "REATTRIBUTED".to_owned(),
+                });
+            }
+        }
+        let Some(attribution) = wanted else { return };
+        let order = Order { customer_id, ..order.clone() };
+        self.grant(order_id, &order, attribution, CreditKind::Sale, (*order_id.as_bytes(), order.amount.minor, order.occurred_at));
+        for refund in &order.refunds {
+            self.grant_refund(order_id, &order, attribution, *refund);
+        }
+    }
+
+    fn grant_refund(
+        &mut self,
+        order_id: OrderId,
+        order: &Order,
+        attribution: &Attribution,
+        (refund_id, minor, occurred_at): (OutcomeId, i64, Timestamp),
+    ) {
+        self.grant(order_id, order, attribution, CreditKind::Refund, (*refund_id.as_bytes(), -minor, occurred_at));
+    }
+
+    fn grant(
+        &mut self,
+        order_id: OrderId,
+        order: &Order,
+        attribution: &Attribution,
+        kind: CreditKind,
+        (outcome_id, minor, occurred_at): ([u8; 16], i64, Timestamp),
+    ) {
+        let credit_id = CreditId::derive(self.stamp.tenant, self.stamp.command_id, self.credits);
+        self.credits += 1;
+        self.events.push(Event::CreditGranted(Granted {
+            credit_id,
+            kind,
+            outcome_id,
+            order_id,
+            customer_id: order.customer_id,
+            employee_id: attribution.employee_id,
+            inquiry_id: attribution.inquiry_id,
+            desk: attribution.desk.clone(),
+            amount: kernel::Money::new(minor, order.amount.currency),
+            occurred_at,
+            measure_version: MEASURE_VERSION,
+            new_customer: attribution.new_customer,
+            history: order.history,
+        }));
+    }
+}
+
+/// Whom an order belongs to: who an old system says, else the last contact in the window before it. `contacts` are
+/// in the order of time.
+fn attribution(order: &Order, contacts: &[&Contact], new_customer: bool) -> Option<Attribution> {
+    let in_window = |contact: &&&Contact| {
+        let age = order.occurred_at.since(contact.occurred_at);
+        age >= kernel::Duration::ZERO && age <= window()
+    };
+    let last = contacts.iter().rev().find(in_window);
+    let (employee_id, inquiry_id, desk) = match (order.handler, last) {
+        (Some(handler), _) => (handler, None, String::new()),
+        (None, Some(contact)) => (contact.employee_id, Some(contact.inquiry_id), contact.desk.clone()),
+        (None, None) => return None,
+    };
+    Some(Attribution { employee_id, inquiry_id, desk, new_customer })
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn window() -> kernel::Duration {
+    ATTRIBUTION_WINDOW
+}
+
+#[cfg(feature = "planted-bugs")]
+fn window() -> kernel::Duration {
+    if crate::planted::is(2) { kernel::Duration::from_secs(60) } else { ATTRIBUTION_WINDOW }
+}
+
+pub(super) fn evolve(state: &mut State, event: &Event) {
+    match event {
+        Event::ContactNoted { customer_id, contact } => {
+            state.inquiries.insert(contact.inquiry_id, *customer_id);
+            let contacts = &mut state.customers.get_or_insert_with(*customer_id, Default::default).contacts;
+            insert_contact(contacts, contact.clone());
+        }
+        Event::OrderNoted(order) => {
+            state.customers.get_or_insert_with(order.customer_id, Default::default).orders.push(order.order_id);
+            let kept = Order {
+                customer_id: order.customer_id,
+                amount: order.amount,
+                occurred_at: order.occurred_at,
+                history: order.history,
+                handler: order.handler,
+                refunds: Vec::new(),
+                paid: 0,
+                attribution: None,
+                credits: Vec::new(),
+            };
+            state.orders.insert(order.order_id, kept);
+        }
+        Event::PaymentNoted { order_id, amount, .. } => {
+            if let Some(order) = state.orders.get_mut(order_id) {
+                order.paid = order.paid.saturating_add(amount.minor);
+            }
+        }
+        Event::RefundNoted { refund_id, order_id, amount, occurred_at, .. } => {
+            if let Some(order) = state.orders.get_mut(order_id) {
+                order.refunds.push((*refund_id, amount.minor, *occurred_at));
+            }
+        }
+        Event::RatingNoted { rating_id, inquiry_id, score, occurred_at } => {
+            let rating = Rating { inquiry_id: *inquiry_id, score: *score, occurred_at: *occurred_at };
+            state.ratings.insert(*rating_id, rating);
+        }
+        Event::CreditGranted(granted) => grant(state, granted),
+        Event::CreditReversed { credit_id, order_id, .. } => {
+            if let Some(order) = state.orders.get_mut(order_id) {
+                order.credits.retain(|credit| credit.credit_id != *credit_id);
+                if order.credits.is_empty() {
+                    order.attribution = None;
+                }
+            }
+        }
+        Event::CustomersMerged { kept, merged } => merge(state, *kept, *merged),
+        Event::EmployeeNoted { employee_id, employee, effective_from } => {
+            state.employees.entry(*employee_id).or_default().push((*effective_from, employee.clone()));
+        }
+    }
+}
+
+fn insert_contact(contacts: &mut Vec<Contact>, contact: Contact) {
+    let place = contacts
+        .partition_point(|known| (known.occurred_at, known.assignment_id) <= (contact.occurred_at, contact.assignment_id));
+    contacts.insert(place, contact);
+}
+
+fn grant(state: &mut State, granted: &Granted) {
+    let Some(order) = state.orders.get_mut(&granted.order_id) else { return };
+    order.attribution = Some(Attribution {
+        employee_id: granted.employee_id,
+        inquiry_id: granted.inquiry_id,
+        desk: granted.desk.clone(),
+        new_customer: granted.new_customer,
+    });
+    order.credits.push(Credit {
+        credit_id: granted.credit_id,
+        kind: granted.kind,
+        outcome_id: granted.outcome_id,
+        amount: granted.amount.minor + planted_cent(),
+        occurred_at: granted.occurred_at,
+    });
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn planted_cent() -> i64 {
+    0
+}
+
+#[cfg(feature = "planted-bugs")]
+fn planted_cent() -> i64 {
+    i64::from(crate::planted::is(1))
+}
+
+fn merge(state: &mut State, kept: CustomerId, merged: CustomerId) {
+    let mut moved = state.customers.remove(&merged).unwrap_or_default();
+    for order in &moved.orders {
+        if let Some(order) = state.orders.get_mut(order) {
+            order.customer_id = kept;
+        }
+    }
+    let into = state.customers.get_or_insert_with(kept, Default::default);
+    into.orders.append(&mut moved.orders);
+    for contact in moved.contacts.drain(..) {
+        insert_contact(&mut into.contacts, contact);
+    }
+    let gone = super::Customer { merged_into: Some(kept), ..Default::default() };
+    state.customers.insert(merged, gone);
+}

@@ -1,0 +1,259 @@
+//! Closing a period: what everybody earned, what of it is not yet posted, and the payouts.
+
+use std::collections::BTreeMap;
+
+use kernel::{CreditId, Currency, Decimal, EmployeeId, Money, PayoutId, Rate, Timestamp, digest_of, round_minor};
+
+use super::rate::earn;
+use super::types::{
+    Basis, Chain, Closed, Component, Credit, Earning, Event, Participant, PayoutChanged, PayoutState, Plan, Posting,
+    Rejection, State,
+};
+
+/// The first and so far only payout of a participant in a period.
+const RUN: u32 = 1;
+
+impl State {
+    fn participant_at(&self, employee: EmployeeId, at: Timestamp) -> Option<&Participant> {
+        let versions = self.participants.get(&employee)?;
+        let last = versions.iter().rev().find(|(from, _)| *from < at);
+        last.or_else(|| versions.first()).map(|(_, participant)| participant)
+    }
+
+    /// The plan that pays a position in a period that ends at `end`: the last that took effect before.
+    fn plan_of(&self, position: &str, end: Timestamp) -> Option<&(Plan, [u8; 32])> {
+        let plans = self.plans.values().flatten();
+        plans
+            .filter(|(plan, _)| plan.position == position && plan.effective_from < end)
+            .max_by_key(|(plan, _)| (plan.effective_from, plan.version))
+    }
+
+    fn credits_in(&self, employee: EmployeeId, closed: &Closed) -> impl Iterator<Item = (CreditId, &Credit)> {
+        let all = self.credits_of.get(&employee).into_iter().flatten();
+        all.filter(move |(at, _)| closed.start <= *at && *at < closed.end)
+            .filter_map(|(_, id)| self.credits.get(id).map(|credit| (*id, credit)))
+    }
+
+    /// What a participant earned in one period under the plan of that period, as far as is known now. `posted_in` is
+    /// the period whose close posts it.
+    pub fn earnings(
+        &self,
+        employee: EmployeeId,
+        period: &str,
+        closed: &Closed,
+        posted_in: &str,
+    ) -> Result<Vec<Earning>, Rejection> {
+        let plan = self.participant_at(employee, closed.end).and_then(|p| self.plan_of(&p.position, closed.end));
+        let Some((plan, plan_hash)) = plan else { return Ok(Vec::new()) };
+        let mut earnings = Vec::new();
+        for component in &plan.components {
+            let (value, credit_ids) = self.basis_value(employee, component, plan.currency, closed);
+            let out_of_range = || Rejection::OutOfRange(format!("{} of {employee} in {period}", component.code));
+            let (segments, exact) = earn(component, value).map_err(|_| out_of_range())?;
+            let amount = round_minor(exact, plan.currency, plan.rounding).map_err(|_| out_of_range())?;
+            let key = (period.to_owned(), plan.code.clone(), component.code.clone());
+            let posted = self.posted.get(&employee).and_then(|posted| posted.get(&key)).map_or(0, |money| money.minor);
+            earnings.push(Earning {
+                employee_id: employee,
+                period: period.to_owned(),
+                posted_in: posted_in.to_owned(),
+                plan_code: plan.code.clone(),
+                plan_hash: *plan_hash,
+                component: component.code.clone(),
+                basis_value: Rate(value.normalize()),
+                segments,
+                exact: Rate(exact),
+                amount,
+                delta: Money::new(amount.minor - posted, plan.currency),
+                credit_ids,
+            });
+        }
+        Ok(earnings)
+    }
+
+    fn basis_value(
+        &self,
+        employee: EmployeeId,
+        component: &Component,
+        currency: Currency,
+        closed: &Closed,
+    ) -> (Decimal, Vec<CreditId>) {
+        let mut value = Decimal::ZERO;
+        let mut ids = Vec::new();
+        for (id, credit) in self.credits_in(employee, closed).filter(|(_, credit)| credit.amount.currency == currency) {
+            let part = match component.basis {
+                Basis::NetSales => Some(credit.amount.to_decimal()),
+                Basis::NewCustomerSales => credit.new_customer.then(|| credit.amount.to_decimal()),
+                Basis::Orders => (!credit.refund).then_some(Decimal::ONE),
+            };
+            if let Some(part) = part {
+                value += part;
+                ids.push(id);
+            }
+        }
+        ids.sort_unstable();
+        (value, ids)
+    }
+
+    /// Credits of a period that no plan pays, for the person who closes it.
+    pub fn unpaid(&self, closed: &Closed) -> Vec<String> {
+        let mut lines = Vec::new();
+        for employee in self.credits_of.keys() {
+            let participant = self.participant_at(*employee, closed.end);
+            let plan = participant.and_then(|participant| self.plan_of(&participant.position, closed.end));
+            let mut sums: BTreeMap<Currency, i64> = BTreeMap::new();
+            for (_, credit) in self.credits_in(*employee, closed) {
+                if plan.is_none_or(|(plan, _)| plan.currency != credit.amount.currency) {
+                    *sums.entry(credit.amount.currency).or_default() += credit.amount.minor;
+                }
+            }
+            let name = participant.map_or_else(|| employee.to_string(), |p| format!("{} ({})", p.code, p.position));
+            lines.extend(sums.iter().map(|(currency, minor)| {
+                format!("{name}: credits of {} have no plan in this currency", Money::new(*minor, *currency))
+            }));
+        }
+        lines
+    }
+}
+
+/// The events of a close, after `PeriodClosed`.
+pub(super) fn close(state: &State, period: &str, closing: &Closed) -> Result<Vec<Event>, Rejection> {
+    let company = state.company.as_ref().ok_or(Rejection::CompanyUnknown)?;
+    let mut events = Vec::new();
+    let people: Vec<EmployeeId> = state.participants.keys().copied().collect();
+    for employee in people {
+        let mut lines = Vec::new();
+        // Closed periods first: late facts are paid as differences, tagged with the period that they belong to.
+        for (earlier, closed) in &state.closed {
+            let earnings = state.earnings(employee, earlier, closed, period)?;
+            lines.extend(earnings.into_iter().filter(|earning| earning.delta.minor != 0));
+        }
+        let earnings = state.earnings(employee, period, closing, period)?;
+        lines.extend(earnings.into_iter().filter(|earning| earning.delta.minor != 0 || !earning.credit_ids.is_empty()));
+        events.extend(pay(state, employee, period, lines, &company.legal_entity)?);
+    }
+    Ok(events)
+}
+
+fn posted(legal_entity: &str, period: &str, reference: String, debit: String, credit: String, amount: Money) -> Event {
+    let opposite = Money::new(-amount.minor, amount.currency);
+    let postings = vec![Posting { account: debit, amount }, Posting { account: credit, amount: opposite }];
+    Event::Posted { legal_entity: legal_entity.to_owned(), postings, reference, period: period.to_owned() }
+}
+
+fn account(kind: &str, employee: EmployeeId) -> String {
+    format!("{kind}:{employee}")
+}
+
+/// One participant's lines, postings and payout.
+fn pay(
+    state: &State,
+    employee: EmployeeId,
+    period: &str,
+    lines: Vec<Earning>,
+    legal_entity: &str,
+) -> Result<Vec<Event>, Rejection> {
+    let mut events = Vec::new();
+    let mut net: BTreeMap<Currency, i64> = BTreeMap::new();
+    for ((owner, currency), balance) in &state.carried {
+        if *owner == employee && *balance != 0 {
+            net.insert(*currency, *balance);
+        }
+    }
+    let statement_hash = *digest_of(&lines).as_bytes();
+    for line in lines {
+        let sum = net.entry(line.delta.currency).or_default();
+        *sum = sum.checked_add(line.delta.minor).ok_or_else(|| Rejection::OutOfRange(format!("pay of {employee}")))?;
+        let (delta, component, earned_in) = (line.delta, line.component.clone(), line.period.clone());
+        events.push(Event::EarningAccrued(line));
+        if delta.minor != 0 {
+            let reference = format!("earning {employee} {earned_in} {component}");
+            let expense = format!("expense:incentive:{component}");
+            events.push(posted(legal_entity, period, reference, expense, account("liability:accrued", employee), delta));
+        }
+    }
+    let mut chain = state.chains.get(&employee).cloned().unwrap_or_default();
+    for (currency, minor) in net {
+        let amount = Money::new(minor, currency);
+        if minor > 0 {
+            let payout = PayoutChanged {
+                payout_id: payout_id(employee, legal_entity, currency, period),
+                version: 1,
+                state: PayoutState::Proposed,
+                participant_id: employee,
+                legal_entity: legal_entity.to_owned(),
+                period: period.to_owned(),
+                run: RUN,
+                amount,
+                participant_seq: 0,
+                issued_total: Money::new(0, currency),
+                previous_hash: [0; 32],
+                statement_hash,
+            };
+            let reference = format!("payout {} proposed", payout.payout_id);
+            events.push(Event::PayoutChanged(chain.link(payout)));
+            let (debit, credit) = (account("liability:accrued", employee), account("liability:proposed", employee));
+            events.push(posted(legal_entity, period, reference, debit, credit, amount));
+        }
+        let balance = Money::new(minor.min(0), currency);
+        let before = state.carried.get(&(employee, currency)).copied().unwrap_or(0);
+        if balance.minor != before {
+            events.push(Event::BalanceCarried { employee_id: employee, period: period.to_owned(), balance });
+        }
+    }
+    Ok(events)
+}
+
+/// Payout ids name the payment: one participant, one payment key (entity and currency), one period, one run.
+fn payout_id(employee: EmployeeId, legal_entity: &str, currency: Currency, period: &str) -> PayoutId {
+    let code = currency.code().as_bytes();
+    PayoutId::of_parts(&[employee.as_bytes(), legal_entity.as_bytes(), code, period.as_bytes(), &RUN.to_le_bytes()])
+}
+
+impl Chain {
+    /// Gives a change its place in the participant's chain.
+    fn link(&mut self, change: PayoutChanged) -> PayoutChanged {
+        let issued = self.issued_minor.entry(change.amount.currency).or_default();
+        if change.state == PayoutState::Issued {
+            *issued = issued.saturating_add(change.amount.minor);
+        }
+        let linked = PayoutChanged {
+            participant_seq: self.seq + 1,
+            issued_total: Money::new(*issued, change.amount.currency),
+            previous_hash: self.last_hash,
+            ..change
+        };
+        self.seq = linked.participant_seq;
+        self.last_hash = *blake3::hash(&crate::codec::payout_payload(&linked)).as_bytes();
+        linked
+    }
+
+    /// Folds a linked change.
+    pub(super) fn follow(&mut self, change: &PayoutChanged) {
+        self.seq = change.participant_seq;
+        self.issued_minor.insert(change.issued_total.currency, change.issued_total.minor);
+        self.last_hash = *blake3::hash(&crate::codec::payout_payload(change)).as_bytes();
+    }
+}
+
+/// Approves and issues what was proposed for a period, in the order of ids.
+pub(super) fn approve(state: &State, period: &str) -> Vec<Event> {
+    let mut chains = state.chains.clone();
+    let mut events = Vec::new();
+    let proposed = state.payouts.values().filter(|payout| payout.period == period && payout.state == PayoutState::Proposed);
+    for payout in proposed {
+        let employee = payout.participant_id;
+        let chain = chains.entry(employee).or_default();
+        let steps = [
+            (PayoutState::Approved, "approved", "liability:proposed", "liability:payable"),
+            (PayoutState::Issued, "issued", "liability:payable", "liability:in-transit"),
+        ];
+        for (state, name, debit, credit) in steps {
+            events.push(Event::PayoutChanged(chain.link(PayoutChanged { state, ..payout.clone() })));
+            let reference = format!("payout {} {name}", payout.payout_id);
+            let (debit, credit) = (account(debit, employee), account(credit, employee));
+            events.push(posted(&payout.legal_entity, period, reference, debit, credit, payout.amount));
+        }
+    }
+    events
+}
