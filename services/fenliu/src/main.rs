@@ -1,1 +1,5 @@
-fn main() {}
+//! The binary `fenliu`.
+
+fn main() -> std::process::ExitCode {
+    fenliu::commands::main()
+}

@@ -41,8 +41,11 @@ pub fn api(host: Host<Intake>) -> IntakeServiceServer<Api> {
 pub struct Api {
     host: Host<Intake>,
     /// Whom a customer key or an inquiry key belongs to, and their data key: a cache of what the state knows.
-    known: Arc<Mutex<BTreeMap<(TenantId, [u8; 16]), Person>>>,
+    known: Arc<Mutex<KnownPeople>>,
 }
+
+/// People by tenant and by the key of themselves or of an inquiry of theirs.
+type KnownPeople = BTreeMap<(TenantId, [u8; 16]), Person>;
 
 /// A person and the key that their values are sealed with.
 #[derive(Debug, Clone, Copy)]

@@ -17,6 +17,8 @@ pub struct Known {
     /// First record that the command made, and how many.
     pub first_seq: u64,
     pub records: u32,
+    /// Events among the records.
+    pub events: u32,
     pub recorded_at: Timestamp,
 }
 
@@ -44,11 +46,15 @@ impl CommandSet {
     /// Folds one record that a caller's command made, and forgets what left the window. Ages are taken from
     /// `recorded_at`, which is never earlier than a minute before `issued_at` (the runtime refuses later stamps), so an
     /// id is forgotten only when it would be refused as expired.
-    pub fn note(&mut self, id: CommandId, request_mac: [u8; 16], seq: u64, recorded_at: Timestamp) {
-        self.known.entry(id).and_modify(|known| known.records += 1).or_insert_with(|| {
+    pub fn note(&mut self, id: CommandId, request_mac: [u8; 16], seq: u64, recorded_at: Timestamp, is_event: bool) {
+        self.known.entry(id).or_insert_with(|| {
             self.by_age.insert((recorded_at, id));
-            Known { request_mac, first_seq: seq, records: 1, recorded_at }
+            Known { request_mac, first_seq: seq, records: 0, events: 0, recorded_at }
         });
+        if let Some(known) = self.known.get_mut(&id) {
+            known.records += 1;
+            known.events += u32::from(is_event);
+        }
         // The slack covers clients whose clock is ahead of the shard's by the allowed skew.
         let horizon = recorded_at - COMMAND_WINDOW - Duration::from_secs(120);
         while let Some((at, oldest)) = self.by_age.first().copied() {

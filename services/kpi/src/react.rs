@@ -10,7 +10,7 @@ use crate::domain::{Command, Contact, Employee, NewOrder};
 
 /// Schemas of the upstream topics that exist; a higher one is from a newer build and stops the shard (L10).
 const INTAKE_LAST: u16 = 11;
-const ASSIGNMENT_LAST: u16 = 30;
+const ASSIGNMENT_LAST: u16 = 23;
 const ROSTER_LAST: u16 = 8;
 
 type Reacted = Result<Option<Reaction<Command>>, CodecError>;

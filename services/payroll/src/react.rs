@@ -31,11 +31,16 @@ fn from_kpi(schema: u16, record: &Upstream<'_>) -> Reacted {
             if event.history {
                 return Ok(None); // The past counts for measures, never for pay.
             }
+            let refund = match event.kind() {
+                kpi::CreditKind::Sale => false,
+                kpi::CreditKind::Refund => true,
+                kpi::CreditKind::Unspecified => return Err(CodecError::Malformed("a credit without kind".to_owned())),
+            };
             let credit = Credit {
                 employee_id: wire::id(&event.employee_id, "employee_id", EmployeeId::from_bytes)?,
                 order_id: wire::id(&event.order_id, "order_id", OrderId::from_bytes)?,
                 inquiry_id: wire::optional_id(&event.inquiry_id, "inquiry_id", InquiryId::from_bytes)?,
-                refund: event.kind() == kpi::CreditKind::Refund,
+                refund,
                 amount: wire::money(event.amount, "amount")?,
                 occurred_at: Timestamp::from_micros(event.occurred_at_us),
                 new_customer: event.new_customer,

@@ -232,7 +232,8 @@ fn position(entry: PositionEntry) -> Result<Position, FileError> {
     let mut sum = kernel::Decimal::ZERO;
     for (measure, weight) in entry.kpis {
         let weight: Rate = weight.parse().map_err(|error| wrong(&place, format!("kpis.{measure}: {error}")))?;
-        sum += weight.0;
+        let added = sum.checked_add(weight.0);
+        sum = added.ok_or_else(|| wrong(&place, format!("kpis.{measure}: {weight} is too large for a weight")))?;
         kpis.push((measure, weight));
     }
     if !kpis.is_empty() && sum != kernel::Decimal::ONE {
@@ -280,7 +281,7 @@ fn employee(entry: EmployeeEntry) -> Result<(EmployeeEntry, Vec<Shift>), FileErr
 fn minute(text: &str, place: &str) -> Result<u32, FileError> {
     let parsed = text.split_once(':').and_then(|(hours, minutes)| {
         let (hours, minutes): (u32, u32) = (hours.parse().ok()?, minutes.parse().ok()?);
-        (minutes < 60 && hours * 60 + minutes <= 1440).then_some(hours * 60 + minutes)
+        (hours <= 24 && minutes < 60).then(|| hours * 60 + minutes).filter(|minute| *minute <= 1440)
     });
     parsed.ok_or_else(|| wrong(place, format!("{text:?} is not a time of day such as 08:30")))
 }

@@ -32,7 +32,10 @@ impl Meta {
 pub struct Receipt {
     /// Sequence number of the first record.
     pub first_seq: u64,
+    /// Records that it made; one that changed nothing made a `CommandNoted`.
     pub records: u32,
+    /// Events among them.
+    pub events: u32,
     pub recorded_at: Timestamp,
     /// The command was carried out before; this is its first receipt.
     pub repeated: bool,

@@ -261,6 +261,11 @@ impl<S: Service> Host<S> {
         })
     }
 
+    /// When the next timer of any shard is due: a driver of virtual time moves no further at once.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.0.shards.iter().filter_map(|shard| shard.progress.borrow().next_due).min()
+    }
+
     /// Shards that have a tenant.
     pub async fn shards(&self, digests: bool) -> Result<Vec<ShardInfo>, Status> {
         let mut infos = Vec::new();

@@ -146,7 +146,9 @@ impl<S: Service> ShardState<S> {
     fn note_command(&mut self, header: &Header) {
         // Zeros: no caller's command is the cause, so there is nothing that could come a second time.
         if header.request_mac != [0; 16] {
-            self.tenant(header.tenant).commands.note(header.command_id, header.request_mac, header.seq, header.recorded_at);
+            let is_event = header.schema < schema::FIRST_RESERVED;
+            let commands = &mut self.tenant(header.tenant).commands;
+            commands.note(header.command_id, header.request_mac, header.seq, header.recorded_at, is_event);
         }
     }
 

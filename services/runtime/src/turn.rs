@@ -125,7 +125,7 @@ impl<S: Service> Turn<'_, S> {
                 return Ok(Err(CallError::CommandReused));
             }
             let receipt =
-                Receipt { first_seq: known.first_seq, records: known.records, recorded_at: known.recorded_at, repeated: true };
+                Receipt { first_seq: known.first_seq, records: known.records, events: known.events, recorded_at: known.recorded_at, repeated: true };
             return Ok(Ok(receipt));
         }
         if meta.issued_at < at - COMMAND_WINDOW {
@@ -156,7 +156,8 @@ impl<S: Service> Turn<'_, S> {
         }
         self.inputs += 1;
         let records = u32::try_from(self.state.next_seq - first_seq).unwrap_or(u32::MAX);
-        Ok(Ok(Receipt { first_seq, records, recorded_at: at, repeated: false }))
+        let events = u32::try_from(decided.len()).unwrap_or(u32::MAX);
+        Ok(Ok(Receipt { first_seq, records, events, recorded_at: at, repeated: false }))
     }
 
     /// Takes one upstream record. The position moves past it whatever comes of it.

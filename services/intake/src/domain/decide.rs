@@ -1,5 +1,7 @@
 //! The decisions of intake: is the fact new, does it fit what is known, may it be admitted.
 
+use std::collections::BTreeSet;
+
 use kernel::{CustomerId, FactKey, InquiryId, Money, OrderId, OutcomeId, Stamp, Timestamp};
 
 use super::types::{
@@ -221,8 +223,13 @@ fn submit(
     if !is_new(state, INQUIRY, &inquiry.fact, stamp)? {
         return Ok(Vec::new());
     }
+    let mut keys = BTreeSet::new();
     for message in &inquiry.messages {
         not_in_future(message.occurred_at, stamp)?;
+        // Not dropped when equal: a message's seal names its place among the request's messages.
+        if !keys.insert(message.key) {
+            return Err(Rejection::MessageRepeated);
+        }
     }
     let (mut events, customer_id) = admit(state, customer, inquiry.fact.occurred_at, stamp)?;
     let inquiry_id = InquiryId::derive(stamp.tenant, stamp.command_id, 0);

@@ -7,7 +7,7 @@ mod types;
 use kernel::{Decider, Duration, Stamp, Violation};
 
 pub(crate) use decide::{COST, INQUIRY, ORDER, PAYMENT, RATING, REFUND};
-pub use decide::key_of;
+pub use decide::{MESSAGES_MAX, key_of};
 pub use types::{
     Command, Cost, Customer, CustomerDetails, CustomerFacts, CustomerRef, Direction, Event, Fact, FactRef, Inquiry,
     Message, NewCustomer, NewInquiry, NewOrder, Order, Rejection, State,

@@ -119,6 +119,7 @@ pub struct CustomerFacts {
     pub body_mac: [u8; 16],
 }
 
+#[expect(clippy::large_enum_variant, reason = "an event lives for one decision or one fold; boxing costs more than it saves")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     CustomerUpserted(CustomerFacts),
@@ -140,6 +141,8 @@ pub enum Rejection {
     FactDiffers { kind: &'static str, external_id: String },
     #[error("a message with this external_id came before with other content")]
     MessageDiffers,
+    #[error("two messages of one request have the same external_id")]
+    MessageRepeated,
     #[error("no inquiry with this platform and external_id")]
     InquiryUnknown,
     #[error("the inquiry is closed")]
@@ -166,7 +169,7 @@ impl Refusal for Rejection {
             Self::FactDiffers { .. } | Self::MessageDiffers => RefusalKind::AlreadyExists,
             Self::InquiryUnknown | Self::OrderUnknown | Self::CustomerUnknown => RefusalKind::NotFound,
             Self::InquiryClosed | Self::RefundExceedsOrder | Self::TooManyMessages => RefusalKind::FailedPrecondition,
-            Self::OccurredInFuture | Self::NegativeAmount | Self::OtherCurrency => RefusalKind::Invalid,
+            Self::OccurredInFuture | Self::NegativeAmount | Self::OtherCurrency | Self::MessageRepeated => RefusalKind::Invalid,
         }
     }
 
@@ -174,6 +177,7 @@ impl Refusal for Rejection {
         match self {
             Self::FactDiffers { .. } => "FACT_DIFFERS",
             Self::MessageDiffers => "MESSAGE_DIFFERS",
+            Self::MessageRepeated => "MESSAGE_REPEATED",
             Self::InquiryUnknown => "INQUIRY_UNKNOWN",
             Self::InquiryClosed => "INQUIRY_CLOSED",
             Self::OrderUnknown => "ORDER_UNKNOWN",
@@ -190,6 +194,7 @@ impl Refusal for Rejection {
         match self {
             Self::OccurredInFuture => Some("occurred_at"),
             Self::NegativeAmount | Self::OtherCurrency => Some("amount"),
+            Self::MessageRepeated => Some("messages"),
             Self::FactDiffers { .. }
             | Self::MessageDiffers
             | Self::InquiryUnknown

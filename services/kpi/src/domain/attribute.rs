@@ -3,8 +3,8 @@
 use kernel::{CreditId, CustomerId, OrderId, OutcomeId, Stamp, Timestamp};
 
 use super::types::{
-    ATTRIBUTION_WINDOW, Attribution, Command, Contact, Credit, CreditKind, Event, Granted, MEASURE_VERSION, Order,
-    Rating, State,
+    ATTRIBUTION_WINDOW, Attribution, Command, Contact, Credit, CreditKind, Early, Event, Granted, MEASURE_VERSION,
+    NewOrder, Order, Rating, State,
 };
 
 pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Vec<Event> {
@@ -18,17 +18,7 @@ pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Vec<Eve
         Command::NoteOrder(mut order) => {
             order.customer_id = state.root(order.customer_id);
             after.events.push(Event::OrderNoted(order.clone()));
-            let kept = Order {
-                customer_id: order.customer_id,
-                amount: order.amount,
-                occurred_at: order.occurred_at,
-                history: order.history,
-                handler: order.handler,
-                refunds: Vec::new(),
-                paid: 0,
-                attribution: None,
-                credits: Vec::new(),
-            };
+            let kept = kept(&order, state.early.get(&order.order_id).cloned().unwrap_or_default());
             after.recredit(order.customer_id, None, None, Some((order.order_id, &kept)));
         }
         Command::NotePayment { payment_id, order_id, amount, occurred_at } => {
@@ -60,6 +50,21 @@ pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Vec<Eve
         }
     }
     after.events
+}
+
+/// An order as the state keeps it, with what came before it.
+fn kept(order: &NewOrder, early: Early) -> Order {
+    Order {
+        customer_id: order.customer_id,
+        amount: order.amount,
+        occurred_at: order.occurred_at,
+        history: order.history,
+        handler: order.handler,
+        refunds: early.refunds,
+        paid: early.paid,
+        attribution: None,
+        credits: Vec::new(),
+    }
 }
 
 /// The events of one decision as they are found.
@@ -154,7 +159,7 @@ impl After<'_> {
             occurred_at,
             measure_version: MEASURE_VERSION,
             new_customer: attribution.new_customer,
-            history: order.history,
+            history: attribution.history,
         }));
     }
 }
@@ -162,17 +167,15 @@ impl After<'_> {
 /// Whom an order belongs to: who an old system says, else the last contact in the window before it. `contacts` are
 /// in the order of time.
 fn attribution(order: &Order, contacts: &[&Contact], new_customer: bool) -> Option<Attribution> {
-    let in_window = |contact: &&&Contact| {
-        let age = order.occurred_at.since(contact.occurred_at);
-        age >= kernel::Duration::ZERO && age <= window()
-    };
-    let last = contacts.iter().rev().find(in_window);
-    let (employee_id, inquiry_id, desk) = match (order.handler, last) {
-        (Some(handler), _) => (handler, None, String::new()),
-        (None, Some(contact)) => (contact.employee_id, Some(contact.inquiry_id), contact.desk.clone()),
+    let before = contacts.partition_point(|contact| contact.occurred_at <= order.occurred_at);
+    let last = contacts[..before].last().filter(|last| order.occurred_at.since(last.occurred_at) <= window());
+    // A conversation of the past never pays, also when an order of today follows from it.
+    let (employee_id, inquiry_id, desk, past) = match (order.handler, last) {
+        (Some(handler), _) => (handler, None, String::new(), false),
+        (None, Some(contact)) => (contact.employee_id, Some(contact.inquiry_id), contact.desk.clone(), contact.history),
         (None, None) => return None,
     };
-    Some(Attribution { employee_id, inquiry_id, desk, new_customer })
+    Some(Attribution { employee_id, inquiry_id, desk, new_customer, history: order.history || past })
 }
 
 #[cfg(not(feature = "planted-bugs"))]
@@ -194,28 +197,22 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
         }
         Event::OrderNoted(order) => {
             state.customers.get_or_insert_with(order.customer_id, Default::default).orders.push(order.order_id);
-            let kept = Order {
-                customer_id: order.customer_id,
-                amount: order.amount,
-                occurred_at: order.occurred_at,
-                history: order.history,
-                handler: order.handler,
-                refunds: Vec::new(),
-                paid: 0,
-                attribution: None,
-                credits: Vec::new(),
-            };
-            state.orders.insert(order.order_id, kept);
+            let early = state.early.remove(&order.order_id).unwrap_or_default();
+            state.orders.insert(order.order_id, kept(order, early));
         }
         Event::PaymentNoted { order_id, amount, .. } => {
-            if let Some(order) = state.orders.get_mut(order_id) {
-                order.paid = order.paid.saturating_add(amount.minor);
-            }
+            let paid = match state.orders.get_mut(order_id) {
+                Some(order) => &mut order.paid,
+                None => &mut state.early.get_or_insert_with(*order_id, Early::default).paid,
+            };
+            *paid = paid.saturating_add(amount.minor);
         }
         Event::RefundNoted { refund_id, order_id, amount, occurred_at, .. } => {
-            if let Some(order) = state.orders.get_mut(order_id) {
-                order.refunds.push((*refund_id, amount.minor, *occurred_at));
-            }
+            let refunds = match state.orders.get_mut(order_id) {
+                Some(order) => &mut order.refunds,
+                None => &mut state.early.get_or_insert_with(*order_id, Early::default).refunds,
+            };
+            refunds.push((*refund_id, amount.minor, *occurred_at));
         }
         Event::RatingNoted { rating_id, inquiry_id, score, occurred_at } => {
             let rating = Rating { inquiry_id: *inquiry_id, score: *score, occurred_at: *occurred_at };
@@ -250,6 +247,7 @@ fn grant(state: &mut State, granted: &Granted) {
         inquiry_id: granted.inquiry_id,
         desk: granted.desk.clone(),
         new_customer: granted.new_customer,
+        history: granted.history,
     });
     order.credits.push(Credit {
         credit_id: granted.credit_id,

@@ -10,7 +10,7 @@ mod types;
 use kernel::{Decider, Stamp, Violation};
 
 pub use types::{
-    ATTRIBUTION_WINDOW, Attribution, Command, Contact, Credit, CreditKind, Customer, Employee, Event, Granted,
+    ATTRIBUTION_WINDOW, Attribution, Command, Contact, Credit, CreditKind, Customer, Early, Employee, Event, Granted,
     MEASURE_VERSION, NewOrder, Order, Rating, Rejection, State,
 };
 
@@ -59,10 +59,11 @@ impl Decider for Kpi {
 
     fn invariants(state: &State) -> Result<(), Violation> {
         for (id, order) in state.orders.sorted() {
-            let sum = |kind| -> i64 { order.credits.iter().filter(|c| c.kind == kind).map(|c| c.amount).sum() };
-            let refunded: i64 = order.refunds.iter().map(|(_, minor, _)| minor).sum();
+            let of = |kind| order.credits.iter().filter(move |credit| credit.kind == kind);
+            let sum = |kind| -> i128 { of(kind).map(|credit| i128::from(credit.amount)).sum() };
+            let refunded: i128 = order.refunds.iter().map(|(_, minor, _)| i128::from(*minor)).sum();
             let expected = match order.attribution {
-                Some(_) => (order.amount.minor, -refunded),
+                Some(_) => (i128::from(order.amount.minor), -refunded),
                 None => (0, 0),
             };
             if (sum(CreditKind::Sale), sum(CreditKind::Refund)) != expected {

@@ -71,6 +71,7 @@ pub struct Granted {
     pub occurred_at: Timestamp,
     pub measure_version: u32,
     pub new_customer: bool,
+    /// The order or the contact is of the past: it counts, and never pays.
     pub history: bool,
 }
 
@@ -124,6 +125,15 @@ pub struct Attribution {
     pub inquiry_id: Option<InquiryId>,
     pub desk: String,
     pub new_customer: bool,
+    /// The order or the contact is of the past: it counts, and never pays.
+    pub history: bool,
+}
+
+/// What came before its order did: it waits for the order.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Early {
+    pub refunds: Vec<(OutcomeId, i64, Timestamp)>,
+    pub paid: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -161,6 +171,8 @@ pub struct Rating {
 pub struct State {
     pub customers: IdMap<CustomerId, Customer>,
     pub orders: IdMap<OrderId, Order>,
+    /// Refunds and payments of orders that are not known yet.
+    pub early: IdMap<OrderId, Early>,
     pub ratings: IdMap<OutcomeId, Rating>,
     /// Customer of each inquiry that had a contact.
     pub inquiries: IdMap<InquiryId, CustomerId>,

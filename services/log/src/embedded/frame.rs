@@ -76,18 +76,26 @@ impl Head {
         })
     }
 
-    /// Bytes from this frame's start to the next one's.
-    pub(super) fn size(&self) -> usize {
-        (HEAD + self.body_len).next_multiple_of(8)
+    /// Bytes of the frame without its padding.
+    pub(super) fn length(&self) -> usize {
+        HEAD + self.body_len
     }
 
-    /// Checks the checksum of the frame that begins `bytes`.
+    /// Bytes from this frame's start to the next one's.
+    pub(super) fn size(&self) -> usize {
+        self.length().next_multiple_of(8)
+    }
+
+    /// Checks the frame that begins `bytes`: its checksum, and that its padding is zeros, as far as it is there.
     pub(super) fn check(&self, bytes: &[u8]) -> Result<(), NoFrame> {
-        if bytes.len() < HEAD + self.body_len {
+        if bytes.len() < self.length() {
             return Err(NoFrame::Short(self.size()));
         }
-        if crc32c::crc32c(&bytes[12..HEAD + self.body_len]) != self.crc {
+        if crc32c::crc32c(&bytes[12..self.length()]) != self.crc {
             return Err(NoFrame::Bad("checksum differs"));
+        }
+        if bytes[self.length()..bytes.len().min(self.size())].iter().any(|byte| *byte != 0) {
+            return Err(NoFrame::Bad("padding is not zero"));
         }
         Ok(())
     }
@@ -103,7 +111,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, NoFrame> {
 /// The records of a checked frame, as slices of `bytes`, which begins with it.
 pub(super) fn records(head: &Head, bytes: &Bytes) -> Result<Vec<Record>, NoFrame> {
     let mut records = Vec::with_capacity(head.records as usize);
-    let end = HEAD + head.body_len;
+    let end = head.length();
     let mut at = HEAD;
     while at < end {
         if at + RECORD_HEAD > end {

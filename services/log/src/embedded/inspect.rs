@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+
+use bytes::Bytes;
 
 use super::OpenError;
 use super::disk::Disk;
-use super::frame;
-use super::read::live_limit;
-use super::scan::{Cut, Damage, scan};
+use super::frame::{self, Head};
+use super::read::{existing, look};
+use super::scan::{Cut, Damage, Place, scan};
 use crate::{Envelope, Record, Topic, record_hash};
 
 /// Figures of a topic's partition.
@@ -46,11 +47,9 @@ pub struct VerifyReport {
 
 /// Counts what is there.
 pub fn stat(dir: &Path) -> Result<Stat, OpenError> {
-    let disk = Disk::new(dir, Arc::default());
-    if disk.get("meta")?.is_none() {
-        return Err(OpenError::Missing(dir.display().to_string()));
-    }
-    let found = scan(&disk, live_limit(dir, &disk)?, |_, _, _| Ok(()))?;
+    let (disk, _) = existing(dir)?;
+    let ((), found) = look(dir, &disk, |(), _, _, _| Ok(()))?;
+    let found = found?;
     let mut disk_bytes = 0;
     let segments = disk.segments()?;
     for number in &segments {
@@ -62,68 +61,63 @@ pub fn stat(dir: &Path) -> Result<Stat, OpenError> {
         records: index.end,
         bytes: index.bytes,
     });
-    Ok(Stat { segments: segments.len() as u64, disk_bytes, frames: found.frames, topics: topics.collect(), cut: found.cut })
+    let (frames, cut) = (found.frames, found.cut);
+    Ok(Stat { segments: segments.len() as u64, disk_bytes, frames, topics: topics.collect(), cut })
 }
 
-/// Shows every record to `each`, in the order of the log.
+/// Shows every record to `each`, in the order of the log. Damage anywhere is refused before the first is shown.
 pub fn dump(dir: &Path, mut each: impl FnMut(&Record)) -> Result<(), OpenError> {
-    let disk = Disk::new(dir, Arc::default());
-    if disk.get("meta")?.is_none() {
-        return Err(OpenError::Missing(dir.display().to_string()));
-    }
-    scan(&disk, live_limit(dir, &disk)?, |place, head, bytes| {
-        let damage = |bad| Damage {
-            file: disk.segment_path(place.segment).display().to_string(),
-            offset: place.offset,
-            what: format!("{bad:?}"),
-        };
-        frame::records(head, bytes).map_err(damage)?.iter().for_each(&mut each);
+    let (disk, _) = existing(dir)?;
+    let ((), found) = look(dir, &disk, |(), _, _, _| Ok(()))?;
+    scan(&disk, Some(found?.last_frame), |place, head, bytes| {
+        records_at(&disk, place, head, bytes)?.iter().for_each(&mut each);
         Ok(())
     })?;
     Ok(())
 }
 
+/// What a check has found sound, and the last record of each topic's partition.
+#[derive(Default)]
+struct Sound {
+    report: VerifyReport,
+    last: BTreeMap<(Topic, u16), [u8; 32]>,
+}
+
 /// Checks every frame's checksum and number, every record's sequence number and envelope, and the hash chains.
 pub fn verify(dir: &Path) -> Result<VerifyReport, OpenError> {
-    let disk = Disk::new(dir, Arc::default());
-    if disk.get("meta")?.is_none() {
-        return Err(OpenError::Missing(dir.display().to_string()));
-    }
-    let mut report = VerifyReport::default();
-    let mut last: BTreeMap<(Topic, u16), [u8; 32]> = BTreeMap::new();
-    let scanned = scan(&disk, live_limit(dir, &disk)?, |place, head, bytes| {
-        let damage = |what: String| Damage {
-            file: disk.segment_path(place.segment).display().to_string(),
-            offset: place.offset,
-            what,
-        };
-        report.frames += 1;
-        for record in frame::records(head, bytes).map_err(|bad| damage(format!("{bad:?}")))? {
-            let key = (record.topic, record.partition);
-            let (envelope, _) = Envelope::decode(&record.bytes).map_err(|error| damage(error.to_string()))?;
-            if envelope.seq != record.seq {
-                return Err(damage(format!("{} record {} says that it is {}", record.topic, record.seq, envelope.seq)));
+    let checked = existing(dir).and_then(|(disk, _)| {
+        look(dir, &disk, |sound: &mut Sound, place, head, bytes| {
+            sound.report.frames += 1;
+            for record in records_at(&disk, place, head, bytes)? {
+                follows(&record, &mut sound.last).map_err(|what| place.damage(&disk, what))?;
+                sound.report.records += 1;
+                sound.report.bytes += record.bytes.len() as u64;
             }
-            if envelope.previous_hash != last.get(&key).copied().unwrap_or_default() {
-                return Err(damage(format!("{} record {} does not follow the one before it", record.topic, record.seq)));
-            }
-            last.insert(key, record_hash(&record.bytes));
-            report.records += 1;
-            report.bytes += record.bytes.len() as u64;
-        }
-        Ok(())
+            Ok(())
+        })
     });
-    match scanned {
-        Ok(found) => {
-            if let Some(clean) = disk.get("clean")?
-                && let Err(OpenError::Damage(damage)) = super::refuse_lost_frames(&disk, &clean, &found)
-            {
-                report.damage = Some(damage);
-            }
-            report.cut = found.cut;
-        }
-        Err(super::ScanError::Damage(damage)) => report.damage = Some(damage),
-        Err(super::ScanError::Io(error)) => return Err(error.into()),
+    match checked {
+        Ok((sound, Ok(found))) => Ok(VerifyReport { cut: found.cut, ..sound.report }),
+        Ok((sound, Err(OpenError::Damage(damage)))) => Ok(VerifyReport { damage: Some(damage), ..sound.report }),
+        Err(OpenError::Damage(damage)) => Ok(VerifyReport { damage: Some(damage), ..VerifyReport::default() }),
+        Ok((_, Err(error))) | Err(error) => Err(error),
     }
-    Ok(report)
+}
+
+fn records_at(disk: &Disk, place: Place, head: &Head, bytes: &Bytes) -> Result<Vec<Record>, Damage> {
+    frame::records(head, bytes).map_err(|bad| place.damage(disk, format!("{bad:?}")))
+}
+
+/// Checks that a record's envelope agrees with its place and with the record before it.
+fn follows(record: &Record, last: &mut BTreeMap<(Topic, u16), [u8; 32]>) -> Result<(), String> {
+    let (topic, seq) = (record.topic, record.seq);
+    let (envelope, _) = Envelope::decode(&record.bytes).map_err(|error| error.to_string())?;
+    if envelope.seq != seq {
+        return Err(format!("{topic} record {seq} says that it is {}", envelope.seq));
+    }
+    let previous = last.insert((topic, record.partition), record_hash(&record.bytes));
+    if envelope.previous_hash != previous.unwrap_or_default() {
+        return Err(format!("{topic} record {seq} does not follow the one before it"));
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! nothing is visible before the sync; a sync that fails ends the process; what a scan finds damaged is refused.
 
 mod disk;
+mod faults;
 mod frame;
 mod inspect;
 mod read;
@@ -14,6 +15,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
@@ -22,7 +25,7 @@ use scan::{Index, ScanError, scan};
 
 use crate::{AppendError, Batch, Boxed, Epoch, Log, ReadError, Record, TOPICS, Topic};
 
-pub use disk::Faults;
+pub use faults::Faults;
 pub use inspect::{Stat, TopicStat, VerifyReport, dump, stat, verify};
 pub use read::{ReadOnly, read_only};
 pub use scan::{Cut, Damage};
@@ -30,6 +33,10 @@ pub use writer::raw_sync_rate;
 
 /// Recent records kept in memory for readers that are nearly up to date, per topic and partition.
 const RING_BYTES: usize = 1 << 20;
+
+/// A tenth of a second: readers hold the lock for microseconds, another writer for its whole life.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(2);
 
 /// How a log is made and kept.
 #[derive(Debug, Clone)]
@@ -91,16 +98,22 @@ impl std::fmt::Debug for Opened {
     }
 }
 
-/// The log with its one writer.
+/// The log with its one writer. Dropping it closes it.
 pub struct Embedded {
+    core: Arc<Core>,
+    committer: Mutex<Option<JoinHandle<writer::Stopped>>>,
+    /// The folder's lock, until the log is closed.
+    held: Mutex<Option<File>>,
+}
+
+/// What the committer's thread shares with everybody else. It does not hold the log itself: the last holder of that
+/// must find the committer alive, to close it and wait for it.
+struct Core {
     disk: Disk,
     options: Options,
     queue: Mutex<Queue>,
     waiting: Condvar,
     shared: Mutex<Shared>,
-    /// Held for the life of the log.
-    _lock: File,
-    committer: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
 /// Batches that wait for the committer.
@@ -148,13 +161,13 @@ impl Embedded {
     /// Opens the log in `dir`, making it when it is not there, and cuts an unfinished write from its end.
     pub fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
         let disk = Disk::new(dir, options.faults.clone());
-        std::fs::create_dir_all(disk.dir())?;
-        let held = File::create(dir.join("LOCK"))?;
-        if held.try_lock().is_err() {
-            return Err(OpenError::InUse(dir.display().to_string()));
-        }
+        disk.make_dir()?;
+        let held = hold(dir)?;
         match disk.get("meta")? {
-            None => disk.put("meta", &format!("fenliu log format 1 partitions {}\n", options.partitions))?,
+            None if disk.segments()?.is_empty() => {
+                disk.put("meta", &format!("fenliu log format 1 partitions {}", options.partitions))?;
+            }
+            None => return Err(disk.damage("meta", "it is gone, and there are segments").into()),
             Some(meta) => {
                 let made = partitions_in(&meta)?;
                 if made != options.partitions {
@@ -163,37 +176,43 @@ impl Embedded {
             }
         }
         let found = scan(&disk, None, |_, _, _| Ok(()))?;
-        if let Some(clean) = disk.get("clean")? {
-            refuse_lost_frames(&disk, &clean, &found)?;
+        let clean = disk.get("clean")?;
+        if let Some(clean) = &clean {
+            refuse_lost_frames(&disk, clean, &found)?;
             disk.remove("clean")?;
         }
-        writer::clear_behind(&disk, found.next, found.cut.is_some())?;
+        writer::settle(&disk, &found, clean.is_some())?;
         let tails = tails(&found.index, options.partitions);
         let shared = Shared { index: found.index, tails, epochs: BTreeMap::new(), durable_frame: found.last_frame };
-        let log = Arc::new(Self {
+        let core = Arc::new(Core {
             disk,
             options,
             queue: Mutex::default(),
             waiting: Condvar::new(),
             shared: Mutex::new(shared),
-            _lock: held,
-            committer: Mutex::new(None),
         });
-        let committer = writer::start(&log, found.next, found.last_frame)?;
-        *lock(&log.committer) = Some(committer);
+        let committer = writer::start(&core, found.next, found.last_frame)?;
+        let log = Arc::new(Self { core, committer: Mutex::new(Some(committer)), held: Mutex::new(Some(held)) });
         Ok(Opened { log, cut: found.cut })
     }
 
-    /// Finishes what waits, and marks the end of the log, so that a later start can tell damage from a torn write.
+    /// Finishes what waits, marks the end of the log, so that a later start can tell damage from a torn write, and
+    /// gives the folder up. What is there can still be read.
     pub fn close(&self) {
-        lock(&self.queue).closed = true;
-        self.waiting.notify_all();
-        if let Some(committer) = lock(&self.committer).take() {
-            drop(committer.join());
-            let last = lock(&self.shared).durable_frame;
-            if let Err(error) = self.disk.put("clean", &format!("{last}\n")) {
+        lock(&self.core.queue).closed = true;
+        self.core.waiting.notify_all();
+        let Some(committer) = lock(&self.committer).take() else { return };
+        if committer.join().is_ok_and(|stopped| stopped == writer::Stopped::Clean) {
+            let last = lock(&self.core.shared).durable_frame;
+            if let Err(error) = self.core.disk.put("clean", &last.to_string()) {
                 tracing::warn!(%error, "no mark of a clean stop; the next start takes the last frame on trust");
             }
+        }
+        // A process that is being started at this moment shares the open file: closing it would not give it up.
+        if let Some(held) = lock(&self.held).take()
+            && let Err(error) = held.unlock()
+        {
+            tracing::warn!(%error, "the folder's lock was not given up");
         }
     }
 }
@@ -204,18 +223,30 @@ impl Drop for Embedded {
     }
 }
 
+/// Takes the folder's lock. A reader that looks whether there is a writer holds it for a moment.
+fn hold(dir: &Path) -> Result<File, OpenError> {
+    let held = File::create(dir.join("LOCK"))?;
+    for _ in 0..LOCK_TRIES {
+        if held.try_lock().is_ok() {
+            return Ok(held);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    Err(OpenError::InUse(dir.display().to_string()))
+}
+
 fn partitions_in(meta: &str) -> Result<u16, OpenError> {
-    let partitions = meta.trim().strip_prefix("fenliu log format 1 partitions ").and_then(|text| text.parse().ok());
-    partitions.ok_or_else(|| OpenError::Io(std::io::Error::other(format!("meta says {meta:?}, which is not known here"))))
+    let partitions = meta.strip_prefix("fenliu log format 1 partitions ").and_then(|text| text.parse().ok());
+    partitions
+        .ok_or_else(|| OpenError::Io(std::io::Error::other(format!("meta says {meta:?}, which is not known here"))))
 }
 
 /// After a clean stop, every frame up to the mark was durable: a scan that ends earlier has found damage.
 fn refuse_lost_frames(disk: &Disk, clean: &str, found: &scan::Scan) -> Result<(), OpenError> {
-    let last: u64 = clean.trim().parse().map_err(|_| std::io::Error::other("the mark of the clean stop is not a number"))?;
+    let last: u64 = clean.parse().map_err(|_| std::io::Error::other("the mark of the clean stop is not a number"))?;
     if found.last_frame < last {
-        let file = disk.segment_path(found.next.segment).display().to_string();
         let what = format!("frame {} of {last} is not whole although the log was closed cleanly", found.last_frame + 1);
-        return Err(Damage { file, offset: found.next.offset, what }.into());
+        return Err(found.stopped.damage(disk, what).into());
     }
     Ok(())
 }
@@ -227,7 +258,7 @@ fn tails(index: &Index, partitions: u16) -> BTreeMap<(Topic, u16), Tail> {
 
 impl Log for Embedded {
     fn fence(&self, writer: Topic, partition: u16) -> Boxed<'_, Result<Epoch, AppendError>> {
-        let mut shared = lock(&self.shared);
+        let mut shared = lock(&self.core.shared);
         let epoch = shared.epochs.entry((writer, partition)).or_insert(Epoch(0));
         epoch.0 += 1;
         let epoch = *epoch;
@@ -244,15 +275,21 @@ impl Log for Embedded {
     fn append(&self, batch: Batch) -> Boxed<'_, Result<(), AppendError>> {
         let (answer, answered) = oneshot::channel();
         self.enqueue(batch, answer);
-        Box::pin(async move {
-            answered.await.unwrap_or_else(|_| Err(AppendError::Unclear("the log is closed".to_owned())))
-        })
+        Box::pin(
+            async move { answered.await.unwrap_or_else(|_| Err(AppendError::Unclear("the log is closed".to_owned()))) },
+        )
     }
 
-    fn read(&self, topic: Topic, partition: u16, from: u64, bytes_max: usize) -> Boxed<'_, Result<Vec<Record>, ReadError>> {
+    fn read(
+        &self,
+        topic: Topic,
+        partition: u16,
+        from: u64,
+        bytes_max: usize,
+    ) -> Boxed<'_, Result<Vec<Record>, ReadError>> {
         Box::pin(async move {
             let (place, end) = {
-                let shared = lock(&self.shared);
+                let shared = lock(&self.core.shared);
                 let Some(tail) = shared.tails.get(&(topic, partition)) else { return Ok(Vec::new()) };
                 let end = *tail.end.borrow();
                 if from > end {
@@ -268,29 +305,29 @@ impl Log for Embedded {
                     _ => return Ok(Vec::new()),
                 }
             };
-            read::from_disk(&self.disk, topic, partition, from..end, place, bytes_max)
+            read::from_disk(&self.core.disk, topic, partition, from..end, place, bytes_max)
         })
     }
 
     fn end(&self, topic: Topic, partition: u16) -> watch::Receiver<u64> {
-        let mut shared = lock(&self.shared);
+        let mut shared = lock(&self.core.shared);
         shared.tails.entry((topic, partition)).or_insert_with(|| Tail::new(0)).end.subscribe()
     }
 
     fn partitions(&self) -> u16 {
-        self.options.partitions
+        self.core.options.partitions
     }
 }
 
 impl Embedded {
     fn enqueue(&self, batch: Batch, answer: oneshot::Sender<Result<(), AppendError>>) {
-        let mut queue = lock(&self.queue);
+        let mut queue = lock(&self.core.queue);
         if queue.closed {
             drop(answer.send(Err(AppendError::Unclear("the log is closed".to_owned()))));
             return;
         }
         queue.waiting.push_back((batch, answer));
         drop(queue);
-        self.waiting.notify_one();
+        self.core.waiting.notify_one();
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
+use bytes::Bytes;
+
 use super::disk::Disk;
 use super::frame::{self, Head, NoFrame};
 use crate::Topic;
@@ -12,10 +14,16 @@ use crate::Topic;
 const INDEX_EVERY: u64 = 64 << 10;
 
 /// Where something stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Place {
     pub segment: u64,
     pub offset: u64,
+}
+
+impl Place {
+    pub(super) fn damage(self, disk: &Disk, what: String) -> Damage {
+        Damage { file: disk.segment_path(self.segment).display().to_string(), offset: self.offset, what }
+    }
 }
 
 /// Frames of one writer and partition: where those with some sequence number begin, sparsely, per topic.
@@ -29,9 +37,10 @@ pub(super) struct TopicIndex {
 impl TopicIndex {
     /// Notes a frame that holds records of the topic from `first` to before `end`.
     pub(super) fn note(&mut self, first: u64, end: u64, bytes: u64, place: Place) {
-        let far = self.sparse.last().is_none_or(|(_, last)| {
-            last.segment != place.segment || place.offset - last.offset >= INDEX_EVERY
-        });
+        let far = self
+            .sparse
+            .last()
+            .is_none_or(|(_, last)| last.segment != place.segment || place.offset - last.offset >= INDEX_EVERY);
         if far {
             self.sparse.push((first, place));
         }
@@ -81,19 +90,18 @@ pub(super) struct Scan {
     pub last_frame: u64,
     /// Where the next frame goes.
     pub next: Place,
+    /// Where the last group begins: what a process that was killed may not have synced.
+    pub last_group: Place,
+    /// Where the scan met no further frame.
+    pub stopped: Place,
     pub cut: Option<Cut>,
     pub frames: u64,
-}
-
-impl Default for Place {
-    fn default() -> Self {
-        Self { segment: 0, offset: 0 }
-    }
+    durable: u64,
 }
 
 /// One segment in memory.
-pub(super) fn load(disk: &Disk, number: u64) -> std::io::Result<bytes::Bytes> {
-    let file: File = disk.open_segment(number, false)?;
+pub(super) fn load(disk: &Disk, number: u64) -> std::io::Result<Bytes> {
+    let file: File = disk.open_segment(number)?;
     let length = usize::try_from(file.metadata()?.len()).map_err(std::io::Error::other)?;
     let mut bytes = vec![0; length];
     file.read_exact_at(&mut bytes, 0)?;
@@ -104,118 +112,151 @@ pub(super) fn load(disk: &Disk, number: u64) -> std::io::Result<bytes::Bytes> {
 pub(super) fn scan(
     disk: &Disk,
     limit: Option<u64>,
-    mut each: impl FnMut(Place, &Head, &bytes::Bytes) -> Result<(), Damage>,
+    mut each: impl FnMut(Place, &Head, &Bytes) -> Result<(), Damage>,
 ) -> Result<Scan, ScanError> {
     let mut scan = Scan::default();
     let segments = disk.segments()?;
-    let mut at = 0;
-    while let Some(number) = segments.get(at).copied() {
-        let bytes = load(disk, number)?;
-        let mut offset = 0;
-        let stopped = loop {
-            if limit.is_some_and(|limit| scan.last_frame >= limit) {
-                return Ok(scan);
+    let mut loaded = match segments.first() {
+        Some(first) => load(disk, *first)?,
+        None => Bytes::new(),
+    };
+    for (at, number) in segments.iter().enumerate() {
+        let Some(why) = scan.segment(disk, *number, &loaded, limit, &mut each)? else { return Ok(scan) };
+        let rest =
+            loaded.slice(usize::try_from(scan.stopped.offset).map_err(std::io::Error::other)?.min(loaded.len())..);
+        let following = segments.get(at + 1);
+        let next = following.map(|number| load(disk, *number)).transpose()?.unwrap_or_default();
+        if frame::parse(&next).is_ok_and(|head| head.frame_no == scan.last_frame + 1) {
+            // The log goes on there: between its last frame and its end, a segment is zeros.
+            if !zeros(&rest) {
+                return Err(scan.stopped.damage(disk, "bytes behind the last frame of a segment".to_owned()).into());
             }
-            let rest = bytes.slice(offset..);
-            let expected = scan.last_frame + 1;
-            match frame::parse(&rest) {
-                Ok(head) if head.frame_no == expected => {
-                    let place = Place { segment: number, offset: offset as u64 };
-                    note(disk, &mut scan, place, &head, &rest)?;
-                    each(place, &head, &rest)?;
-                    offset += head.size();
-                    scan.next = Place { segment: number, offset: offset as u64 };
-                }
-                Ok(_) => break NoFrame::Bad("frame out of order"),
-                Err(stop) => break stop,
-            }
-        };
-        // An empty place may be the end of a segment whose successor goes on, or the end of the log.
-        match later_frame(disk, &segments[at..], &bytes, offset)? {
-            Some((segment, head)) if stopped == NoFrame::Empty && segment != number && head.frame_no == scan.last_frame + 1 => {
-                at = segments.iter().position(|other| *other == segment).expect("listed");
-                scan.next = Place { segment, offset: 0 };
-            }
-            Some((_, head)) if head.durable_up_to > scan.last_frame => {
-                let what = match stopped {
-                    NoFrame::Bad(what) => what.to_owned(),
-                    NoFrame::Empty => "zeros where a frame was".to_owned(),
-                    NoFrame::Short(_) => "a frame is cut".to_owned(),
-                };
-                let file = disk.segment_path(number).display().to_string();
-                return Err(Damage { file, offset: offset as u64, what }.into());
-            }
-            // Whatever stands behind was written in the same group as what is torn: nobody was told of it.
-            later => {
-                scan.cut = cut(disk, &segments[at..], &bytes, offset, later.is_some())?;
-                return Ok(scan);
-            }
+            loaded = next;
+            continue;
         }
+        let behind = Behind::of(disk, scan.last_frame, &rest, &next, segments.get(at + 2..).unwrap_or_default())?;
+        if behind.in_rest == 0 && behind.in_next > 0 && frame::parse(&next).is_err() {
+            scan.stopped = Place { segment: *following.unwrap_or(number), offset: 0 };
+        }
+        if behind.durable > scan.last_frame || limit.is_some_and(|limit| limit > scan.last_frame) {
+            return Err(scan.stopped.damage(disk, why.to_owned()).into());
+        }
+        // Whatever stands behind was written in the same group as what is torn: nobody was told of it.
+        if behind.in_rest + behind.in_next + behind.further > 0 {
+            let file = disk.segment_path(scan.stopped.segment).display().to_string();
+            let bytes = behind.in_rest + behind.in_next + behind.further;
+            scan.cut = Some(Cut { file, offset: scan.stopped.offset, bytes });
+        }
+        return Ok(scan);
     }
     Ok(scan)
 }
 
-fn note(disk: &Disk, scan: &mut Scan, place: Place, head: &Head, bytes: &bytes::Bytes) -> Result<(), Damage> {
-    let damage = |what: String| Damage {
-        file: disk.segment_path(place.segment).display().to_string(),
-        offset: place.offset,
-        what,
-    };
-    let records = frame::records(head, bytes).map_err(|bad| damage(format!("{bad:?}")))?;
-    for record in records {
-        let index = scan.index.entry((record.topic, record.partition)).or_default();
-        if record.seq != index.end {
-            let what = format!("{} partition {} has record {} where {} belongs", record.topic, record.partition, record.seq, index.end);
-            return Err(damage(what));
-        }
-        index.note(record.seq, record.seq + 1, record.bytes.len() as u64, place);
-    }
-    scan.last_frame = head.frame_no;
-    scan.frames += 1;
-    Ok(())
-}
-
-/// The first whole frame behind a place, in this segment or a later one.
-fn later_frame(
-    disk: &Disk,
-    segments: &[u64],
-    bytes: &[u8],
-    offset: usize,
-) -> std::io::Result<Option<(u64, Head)>> {
-    let Some((number, later)) = segments.split_first() else { return Ok(None) };
-    let begin = offset.next_multiple_of(8);
-    if let Some(head) = first_frame(bytes.get(begin..).unwrap_or_default(), offset % 8 == 0) {
-        return Ok(Some((*number, head)));
-    }
-    for number in later {
-        if let Some(head) = first_frame(&load(disk, *number)?, false) {
-            return Ok(Some((*number, head)));
+impl Scan {
+    /// Takes the frames of one segment, and says why there are no more; nothing once the limit is reached.
+    fn segment(
+        &mut self,
+        disk: &Disk,
+        number: u64,
+        bytes: &Bytes,
+        limit: Option<u64>,
+        each: &mut impl FnMut(Place, &Head, &Bytes) -> Result<(), Damage>,
+    ) -> Result<Option<&'static str>, Damage> {
+        let mut offset = 0;
+        loop {
+            self.stopped = Place { segment: number, offset: offset as u64 };
+            if limit.is_some_and(|limit| self.last_frame >= limit) {
+                return Ok(None);
+            }
+            let rest = bytes.slice(offset..);
+            let head = match frame::parse(&rest) {
+                Ok(head) if head.frame_no == self.last_frame + 1 => head,
+                Ok(_) => return Ok(Some("frame out of order")),
+                Err(NoFrame::Bad(what)) => return Ok(Some(what)),
+                Err(NoFrame::Empty) => return Ok(Some("zeros where a frame was")),
+                Err(NoFrame::Short(_)) => return Ok(Some("a frame is cut")),
+            };
+            self.note(disk, self.stopped, &head, &rest)?;
+            each(self.stopped, &head, &rest)?;
+            // A file that was cut off within the padding of its last frame ends there.
+            offset = (offset + head.size()).min(bytes.len());
+            self.next = Place { segment: number, offset: self.stopped.offset + head.size() as u64 };
         }
     }
-    Ok(None)
+
+    fn note(&mut self, disk: &Disk, place: Place, head: &Head, bytes: &Bytes) -> Result<(), Damage> {
+        let records = frame::records(head, bytes).map_err(|bad| place.damage(disk, format!("{bad:?}")))?;
+        for record in records {
+            let index = self.index.entry((record.topic, record.partition)).or_default();
+            if record.seq != index.end {
+                let (topic, partition, seq, end) = (record.topic, record.partition, record.seq, index.end);
+                let what = format!("{topic} partition {partition} has record {seq} where {end} belongs");
+                return Err(place.damage(disk, what));
+            }
+            index.note(record.seq, record.seq + 1, record.bytes.len() as u64, place);
+        }
+        if self.frames == 0 || head.durable_up_to != self.durable {
+            self.last_group = place;
+        }
+        self.durable = head.durable_up_to;
+        self.last_frame = head.frame_no;
+        self.frames += 1;
+        Ok(())
+    }
 }
 
-fn first_frame(bytes: &[u8], skip_first: bool) -> Option<Head> {
-    let places = (0..bytes.len()).step_by(8).skip(usize::from(skip_first));
-    places.filter(|at| bytes[*at] != 0).find_map(|at| frame::parse(&bytes[at..]).ok())
+/// What stands behind the place where a scan stopped.
+struct Behind {
+    /// Bytes that are not zero, in the rest of the segment, in the one after it, and in those after that.
+    in_rest: u64,
+    in_next: u64,
+    further: u64,
+    /// The newest frame that a whole frame behind says was durable. The first of them does not do: it may have been
+    /// written together with what is damaged.
+    durable: u64,
 }
 
-/// What stands behind the end of the log and is not zero.
-fn cut(
-    disk: &Disk,
-    segments: &[u64],
-    bytes: &[u8],
-    offset: usize,
-    later: bool,
-) -> std::io::Result<Option<Cut>> {
-    let mut garbage = bytes.get(offset..).unwrap_or_default().iter().filter(|byte| **byte != 0).count() as u64;
-    let number = segments.first().copied().unwrap_or(0);
-    for segment in segments.iter().skip(1) {
-        garbage += load(disk, *segment)?.iter().filter(|byte| **byte != 0).count() as u64;
+impl Behind {
+    fn of(disk: &Disk, last_frame: u64, rest: &[u8], next: &[u8], further: &[u64]) -> std::io::Result<Self> {
+        let (in_rest, in_next) = (filled(rest), filled(next));
+        let mut behind = Self { in_rest, in_next, further: 0, durable: 0 };
+        behind.durable = durable_in(rest, last_frame).max(durable_in(next, last_frame));
+        for number in further {
+            let bytes = load(disk, *number)?;
+            behind.further += filled(&bytes);
+            behind.durable = behind.durable.max(durable_in(&bytes, last_frame));
+        }
+        Ok(behind)
     }
-    if garbage == 0 && !later {
-        return Ok(None);
+}
+
+/// The greatest `durable_up_to` of the whole frames in `bytes`, which begin at a multiple of eight.
+fn durable_in(bytes: &[u8], last_frame: u64) -> u64 {
+    let (mut durable, mut at) = (0, 0);
+    while at < bytes.len() {
+        if at % ZEROS.len() == 0 && zeros(&bytes[at..bytes.len().min(at + ZEROS.len())]) {
+            at += ZEROS.len();
+            continue;
+        }
+        match frame::parse(&bytes[at..]) {
+            Ok(head) if head.frame_no > last_frame => {
+                durable = durable.max(head.durable_up_to);
+                at += head.size();
+            }
+            _ => at += 8,
+        }
     }
-    let file = disk.segment_path(number).display().to_string();
-    Ok(Some(Cut { file, offset: offset as u64, bytes: garbage }))
+    durable
+}
+
+/// As many zeros as are compared at once.
+static ZEROS: [u8; 4096] = [0; 4096];
+
+fn zeros(bytes: &[u8]) -> bool {
+    bytes.chunks(ZEROS.len()).all(|chunk| chunk == &ZEROS[..chunk.len()])
+}
+
+fn filled(bytes: &[u8]) -> u64 {
+    let chunks = bytes.chunks(ZEROS.len()).filter(|chunk| !zeros(chunk));
+    chunks.map(|chunk| chunk.iter().filter(|byte| **byte != 0).count() as u64).sum()
 }

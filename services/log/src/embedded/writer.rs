@@ -2,18 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::disk::Disk;
+use super::disk::{Disk, Writable};
 use super::frame;
-use super::scan::Place;
-use super::{Embedded, Queue, lock};
+use super::scan::{self, Place, Scan};
+use super::{Core, Queue, lock};
 use crate::{AppendError, Batch, Topic};
 
 /// Bytes written as one group: beyond it the sync takes longer than the next group would wait.
@@ -21,18 +21,28 @@ const GROUP_BYTES: usize = 4 << 20;
 
 type Answer = oneshot::Sender<Result<(), AppendError>>;
 
-/// Zeros whatever stands behind the end of the log, so that it can never be taken for a frame later.
-pub(super) fn clear_behind(disk: &Disk, end: Place, anything: bool) -> std::io::Result<()> {
-    if !anything {
+/// Makes durable, before anybody sees it, what a scan found: after an unclean stop the last group may never have been
+/// synced. It is written again, because pages whose sync failed would pass a second one. Whatever stands behind it
+/// becomes zeros, so that it can never be taken for a frame later.
+pub(super) fn settle(disk: &Disk, found: &Scan, clean: bool) -> std::io::Result<()> {
+    let end = found.next;
+    if !clean && found.frames > 0 {
+        let bytes = scan::load(disk, end.segment)?;
+        let begun = usize::try_from(found.last_group.offset).map_err(std::io::Error::other)?;
+        let ended = usize::try_from(end.offset).map_err(std::io::Error::other)?.min(bytes.len());
+        let file = disk.write_segment(end.segment)?;
+        file.overwrite(&bytes[begun..ended], found.last_group.offset)?;
+        file.sync()?;
+    }
+    if found.cut.is_none() {
         return Ok(());
     }
     for number in disk.segments()?.into_iter().filter(|number| *number >= end.segment) {
-        let file = disk.open_segment(number, true)?;
-        let length = file.metadata()?.len();
+        let file = disk.write_segment(number)?;
         let from = if number == end.segment { end.offset } else { 0 };
-        let zeros = vec![0; usize::try_from(length - from).map_err(std::io::Error::other)?];
-        file.write_all_at(&zeros, from)?;
-        file.sync_all()?;
+        let zeros = vec![0; usize::try_from(file.len()?.saturating_sub(from)).map_err(std::io::Error::other)?];
+        file.overwrite(&zeros, from)?;
+        file.sync()?;
     }
     Ok(())
 }
@@ -41,14 +51,38 @@ pub(super) fn clear_behind(disk: &Disk, end: Place, anything: bool) -> std::io::
 struct Committer {
     disk: Disk,
     segment_bytes: u64,
-    file: File,
+    file: Writable,
     next: Place,
     last_frame: u64,
     durable: u64,
     /// The end of each topic's partition, with what this group adds.
     ends: BTreeMap<(Topic, u16), u64>,
-    durable_mark: File,
-    spare: Option<std::thread::JoinHandle<std::io::Result<()>>>,
+    durable_mark: Writable,
+    spare: Option<JoinHandle<std::io::Result<()>>>,
+    /// Why nothing may be written any more, once that is so.
+    poisoned: Option<String>,
+}
+
+/// How the committer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// All that it took is durable.
+    Clean,
+    /// It is not known what is on the disk.
+    Poisoned,
+}
+
+/// Batches that are written together: their frames, one behind the other, and where they begin.
+struct Group {
+    begun: Place,
+    placed: Vec<Placed>,
+    bytes: Vec<u8>,
+}
+
+impl Group {
+    fn at(begun: Place) -> Self {
+        Self { begun, placed: Vec::new(), bytes: Vec::new() }
+    }
 }
 
 /// A batch that has its place in the group.
@@ -58,48 +92,57 @@ struct Placed {
     place: Place,
 }
 
-pub(super) fn start(log: &Arc<Embedded>, next: Place, last_frame: u64) -> std::io::Result<std::thread::JoinHandle<()>> {
-    let disk = log.disk.clone();
+pub(super) fn start(core: &Arc<Core>, next: Place, last_frame: u64) -> std::io::Result<JoinHandle<Stopped>> {
+    let disk = core.disk.clone();
     if !disk.segments()?.contains(&next.segment) {
-        disk.make_segment(next.segment, log.options.segment_bytes)?;
+        disk.make_segment(next.segment, core.options.segment_bytes)?;
     }
-    let ends = lock(&log.shared).index.iter().map(|(key, index)| (*key, index.end)).collect();
-    let durable_mark = File::options().create(true).truncate(false).write(true).open(disk.dir().join("durable"))?;
+    let ends = lock(&core.shared).index.iter().map(|(key, index)| (*key, index.end)).collect();
+    let durable_mark = disk.writable("durable", File::options().create(true).truncate(false).write(true))?;
     let mut committer = Committer {
-        file: disk.open_segment(next.segment, true)?,
-        segment_bytes: log.options.segment_bytes,
+        file: disk.write_segment(next.segment)?,
+        segment_bytes: core.options.segment_bytes,
         next,
         last_frame,
         durable: last_frame,
         ends,
         durable_mark,
         spare: None,
+        poisoned: None,
         disk,
     };
     committer.mark_durable();
     committer.prepare_spare();
-    let log = Arc::downgrade(log);
-    std::thread::Builder::new().name("fenliu-log".to_owned()).spawn(move || run(&log, &mut committer))
+    let core = core.clone();
+    std::thread::Builder::new().name("fenliu-log".to_owned()).spawn(move || run(&core, committer))
 }
 
-fn run(log: &Weak<Embedded>, committer: &mut Committer) {
+/// Commits what waits until the queue is closed and empty.
+fn run(core: &Core, mut committer: Committer) -> Stopped {
+    // Also when a bug ends this thread, nobody waits for ever.
+    let _closing = Closing(core);
     loop {
-        let Some(log) = log.upgrade() else { return };
-        let group = {
-            let mut queue = lock(&log.queue);
-            if queue.waiting.is_empty() {
+        let waiting = {
+            let mut queue = lock(&core.queue);
+            while queue.waiting.is_empty() {
                 if queue.closed {
-                    return;
+                    return if committer.poisoned.is_none() { Stopped::Clean } else { Stopped::Poisoned };
                 }
-                // Looks up now and then, so that a log that nobody holds any more can go.
-                let pause = Duration::from_millis(200);
-                queue = log.waiting.wait_timeout(queue, pause).map_or_else(|error| error.into_inner().0, |woken| woken.0);
+                queue = core.waiting.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
             take_group(&mut queue)
         };
-        if !group.is_empty() {
-            committer.commit(&log, group);
-        }
+        committer.commit(core, waiting);
+    }
+}
+
+struct Closing<'a>(&'a Core);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let mut queue = lock(&self.0.queue);
+        queue.closed = true;
+        queue.waiting.clear();
     }
 }
 
@@ -118,44 +161,63 @@ fn take_group(queue: &mut Queue) -> Vec<(Batch, Answer)> {
 }
 
 impl Committer {
-    fn commit(&mut self, log: &Embedded, group: Vec<(Batch, Answer)>) {
-        let mut placed: Vec<Placed> = Vec::new();
-        let mut bytes = Vec::new();
-        let mut begun = self.next;
-        for (batch, answer) in group {
-            if let Err(refused) = self.admit(log, &batch) {
-                drop(answer.send(Err(refused)));
-                continue;
+    fn commit(&mut self, core: &Core, waiting: Vec<(Batch, Answer)>) {
+        let mut group = Group::at(self.next);
+        for (batch, answer) in waiting {
+            match self.make_room(core, &mut group, &batch) {
+                Ok(()) if batch.records.is_empty() => drop(answer.send(Ok(()))),
+                Ok(()) => self.place(&mut group, batch, answer),
+                Err(refused) => drop(answer.send(Err(refused))),
             }
-            if batch.records.is_empty() {
-                drop(answer.send(Ok(())));
-                continue;
-            }
-            let size = frame::size_of(&batch) as u64;
-            if self.next.offset + size > self.segment_bytes {
-                // The group goes on in the next segment; what is placed so far is committed first.
-                self.write(log, std::mem::take(&mut placed), std::mem::take(&mut bytes), begun);
-                if let Err(error) = self.roll() {
-                    drop(answer.send(Err(failure(&error))));
-                    continue;
-                }
-                begun = self.next;
-            }
-            self.last_frame += 1;
-            frame::encode(&batch, self.last_frame, self.durable, &mut bytes);
-            for record in &batch.records {
-                self.ends.insert((record.topic, record.partition), record.seq + 1);
-            }
-            let place = self.next;
-            self.next.offset += size;
-            placed.push(Placed { batch, answer, place });
         }
-        self.write(log, placed, bytes, begun);
+        self.write(core, group);
+    }
+
+    /// Admits a batch and sees to it that its segment has room for it: where it has not, the group so far is
+    /// committed, and a new one begins in the next segment.
+    fn make_room(&mut self, core: &Core, group: &mut Group, batch: &Batch) -> Result<(), AppendError> {
+        self.admit(core, batch)?;
+        if self.has_room(batch) {
+            return Ok(());
+        }
+        self.write(core, std::mem::replace(group, Group::at(self.next)));
+        group.begun = self.next;
+        // Where the group failed, the batch may not continue its topics any more, and there is room again.
+        self.admit(core, batch)?;
+        if self.has_room(batch) {
+            return Ok(());
+        }
+        if let Err(error) = self.roll() {
+            if !is_full(&error) {
+                self.poison(core, Vec::new(), &error);
+            }
+            return Err(failure(&error));
+        }
+        group.begun = self.next;
+        Ok(())
+    }
+
+    fn has_room(&self, batch: &Batch) -> bool {
+        batch.records.is_empty() || self.next.offset + frame::size_of(batch) as u64 <= self.segment_bytes
+    }
+
+    fn place(&mut self, group: &mut Group, batch: Batch, answer: Answer) {
+        self.last_frame += 1;
+        frame::encode(&batch, self.last_frame, self.durable, &mut group.bytes);
+        for record in &batch.records {
+            self.ends.insert((record.topic, record.partition), record.seq + 1);
+        }
+        let place = self.next;
+        self.next.offset += frame::size_of(&batch) as u64;
+        group.placed.push(Placed { batch, answer, place });
     }
 
     /// Checks that the batch comes from the newest owner and continues its topics.
-    fn admit(&self, log: &Embedded, batch: &Batch) -> Result<(), AppendError> {
-        let newest = lock(&log.shared).epochs.get(&(batch.writer, batch.partition)).copied();
+    fn admit(&self, core: &Core, batch: &Batch) -> Result<(), AppendError> {
+        if let Some(why) = &self.poisoned {
+            return Err(AppendError::Unclear(why.clone()));
+        }
+        let newest = lock(&core.shared).epochs.get(&(batch.writer, batch.partition)).copied();
         if let Some(newest) = newest
             && newest != batch.epoch
         {
@@ -180,36 +242,36 @@ impl Committer {
     }
 
     /// Writes a group, syncs it, and lets everybody know.
-    fn write(&mut self, log: &Embedded, placed: Vec<Placed>, bytes: Vec<u8>, begun: Place) {
-        if placed.is_empty() {
+    fn write(&mut self, core: &Core, group: Group) {
+        if group.placed.is_empty() {
             return;
         }
         if self.disk.faults.planted.load(Ordering::Relaxed) == 1 {
-            return self.acknowledge_before_sync(log, placed, &bytes, begun);
+            return self.acknowledge_before_sync(core, group);
         }
-        if let Err(error) = self.disk.write(&self.file, &bytes, begun.offset) {
-            return self.undo(log, placed, begun, &error);
+        if let Err(error) = self.file.write(&group.bytes, group.begun.offset) {
+            return self.undo(core, group, &error);
         }
-        if let Err(error) = self.disk.sync(&self.file) {
-            return self.poison(log, placed, &error);
+        if let Err(error) = self.file.sync() {
+            return self.poison(core, group.placed, &error);
         }
-        self.publish(log, placed);
+        self.publish(core, group.placed);
     }
 
     /// A planted bug: the proof that the power-loss test can fail.
-    fn acknowledge_before_sync(&mut self, log: &Embedded, placed: Vec<Placed>, bytes: &[u8], begun: Place) {
-        self.publish(log, placed);
-        let written = self.disk.write(&self.file, bytes, begun.offset).and_then(|()| self.disk.sync(&self.file));
+    fn acknowledge_before_sync(&mut self, core: &Core, group: Group) {
+        self.publish(core, group.placed);
+        let written = self.file.write(&group.bytes, group.begun.offset).and_then(|()| self.file.sync());
         if let Err(error) = written {
-            self.poison(log, Vec::new(), &error);
+            self.poison(core, Vec::new(), &error);
         }
     }
 
-    fn publish(&mut self, log: &Embedded, placed: Vec<Placed>) {
+    fn publish(&mut self, core: &Core, placed: Vec<Placed>) {
         self.durable = self.last_frame;
         self.mark_durable();
         let mut answers = Vec::with_capacity(placed.len());
-        let mut shared = lock(&log.shared);
+        let mut shared = lock(&core.shared);
         shared.durable_frame = self.durable;
         let mut ends: BTreeMap<(Topic, u16), u64> = BTreeMap::new();
         for Placed { batch, answer, place } in placed {
@@ -234,18 +296,18 @@ impl Committer {
     }
 
     /// The disk was full: nothing of the group counts, and the next group goes to the same place.
-    fn undo(&mut self, log: &Embedded, placed: Vec<Placed>, begun: Place, error: &std::io::Error) {
+    fn undo(&mut self, core: &Core, group: Group, error: &std::io::Error) {
         if !is_full(error) {
-            return self.poison(log, placed, error);
+            return self.poison(core, group.placed, error);
         }
-        // A part may have been written: zeros make the place empty again, where they can be written at all.
-        let length = usize::try_from(self.next.offset - begun.offset).unwrap_or(0);
-        if let Err(error) = self.file.write_all_at(&vec![0; length], begun.offset) {
-            return self.poison(log, placed, &error);
+        // A part may have been written, and whole frames among it: they must not come back after a power failure.
+        let zeros = vec![0; group.bytes.len()];
+        if let Err(error) = self.file.overwrite(&zeros, group.begun.offset).and_then(|()| self.file.sync()) {
+            return self.poison(core, group.placed, &error);
         }
-        self.next = begun;
-        self.last_frame -= placed.len() as u64;
-        for Placed { batch, answer, .. } in placed.into_iter().rev() {
+        self.next = group.begun;
+        self.last_frame -= group.placed.len() as u64;
+        for Placed { batch, answer, .. } in group.placed.into_iter().rev() {
             for record in batch.records.iter().rev() {
                 self.ends.insert((record.topic, record.partition), record.seq);
             }
@@ -254,13 +316,15 @@ impl Committer {
     }
 
     /// What is on the disk is not known any more.
-    fn poison(&mut self, log: &Embedded, placed: Vec<Placed>, error: &std::io::Error) {
-        let mut queue = lock(&log.queue);
+    fn poison(&mut self, core: &Core, placed: Vec<Placed>, error: &std::io::Error) {
+        self.poisoned = Some(error.to_string());
+        let mut queue = lock(&core.queue);
         queue.closed = true;
         let waiting = std::mem::take(&mut queue.waiting);
         drop(queue);
-        (log.options.on_fatal)(&error.to_string());
-        let answers = placed.into_iter().map(|placed| placed.answer).chain(waiting.into_iter().map(|(_, answer)| answer));
+        (core.options.on_fatal)(&error.to_string());
+        let answers =
+            placed.into_iter().map(|placed| placed.answer).chain(waiting.into_iter().map(|(_, answer)| answer));
         for answer in answers {
             drop(answer.send(Err(AppendError::Unclear(error.to_string()))));
         }
@@ -268,14 +332,17 @@ impl Committer {
 
     /// Goes on in the next segment, which is ready unless the disk was too slow or full.
     fn roll(&mut self) -> std::io::Result<()> {
-        if let Some(spare) = self.spare.take() {
-            drop(spare.join());
+        // A full disk may have room by now; any other error of the disk is one that nobody may go on after.
+        if let Some(Ok(Err(error))) = self.spare.take().map(JoinHandle::join)
+            && !is_full(&error)
+        {
+            return Err(error);
         }
         let number = self.next.segment + 1;
         if !self.disk.segments()?.contains(&number) {
             self.disk.make_segment(number, self.segment_bytes)?;
         }
-        self.file = self.disk.open_segment(number, true)?;
+        self.file = self.disk.write_segment(number)?;
         self.next = Place { segment: number, offset: 0 };
         self.prepare_spare();
         Ok(())
@@ -283,15 +350,15 @@ impl Committer {
 
     fn prepare_spare(&mut self) {
         let (disk, number, bytes) = (self.disk.clone(), self.next.segment + 1, self.segment_bytes);
-        let spare = std::thread::Builder::new().name("fenliu-log-spare".to_owned()).spawn(move || {
-            if disk.segments()?.contains(&number) { Ok(()) } else { disk.make_segment(number, bytes) }
-        });
+        let spare = std::thread::Builder::new()
+            .name("fenliu-log-spare".to_owned())
+            .spawn(move || if disk.segments()?.contains(&number) { Ok(()) } else { disk.make_segment(number, bytes) });
         self.spare = spare.ok();
     }
 
     /// Tells readers in other processes how far the log is durable. Not synced: it only ever lags.
     fn mark_durable(&self) {
-        if let Err(error) = self.durable_mark.write_all_at(&self.durable.to_le_bytes(), 0) {
+        if let Err(error) = self.durable_mark.overwrite(&self.durable.to_le_bytes(), 0) {
             tracing::warn!(%error, "the durable mark was not written; readers beside see less");
         }
     }
@@ -320,14 +387,14 @@ pub fn raw_sync_rate(dir: &Path, bytes: usize, span: Duration, now: fn() -> Dura
     std::fs::create_dir_all(disk.dir())?;
     let size: u64 = 16 << 20;
     disk.make_segment(u64::MAX, size)?;
-    let file = disk.open_segment(u64::MAX, true)?;
+    let file = disk.write_segment(u64::MAX)?;
     let block = vec![7; bytes];
     let begun = now();
     let mut writes = 0u64;
     while now() - begun < span {
         let at = (writes * bytes as u64) % (size - bytes as u64);
-        file.write_all_at(&block, at)?;
-        file.sync_data()?;
+        file.overwrite(&block, at)?;
+        file.sync()?;
         writes += 1;
     }
     let micros = u64::try_from((now() - begun).as_micros()).unwrap_or(u64::MAX).max(1);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{CreditId, Currency, Decimal, EmployeeId, Money, PayoutId, Rate, Timestamp, digest_of, round_minor};
+use kernel::{CreditId, Currency, Decimal, EmployeeId, Money, PayoutId, Rate, Timestamp, round_minor};
 
 use super::rate::earn;
 use super::types::{
@@ -29,13 +29,16 @@ impl State {
     }
 
     fn credits_in(&self, employee: EmployeeId, closed: &Closed) -> impl Iterator<Item = (CreditId, &Credit)> {
-        let all = self.credits_of.get(&employee).into_iter().flatten();
-        all.filter(move |(at, _)| closed.start <= *at && *at < closed.end)
-            .filter_map(|(_, id)| self.credits.get(id).map(|credit| (*id, credit)))
+        let first = CreditId::default();
+        let within = (closed.start, first)..(closed.end, first);
+        let of = self.credits_of.get(&employee).filter(|_| !within.is_empty());
+        let inside = of.into_iter().flat_map(move |all| all.range(within.clone()));
+        inside.filter_map(|(_, id)| self.credits.get(id).map(|credit| (*id, credit)))
     }
 
-    /// What a participant earned in one period under the plan of that period, as far as is known now. `posted_in` is
-    /// the period whose close posts it.
+    /// What a participant earned in one period under the plan of that period, as far as is known now, with what takes
+    /// back that which was posted and is not earned any more: another plan or position turned out to hold. `posted_in`
+    /// is the period whose close posts it.
     pub fn earnings(
         &self,
         employee: EmployeeId,
@@ -43,32 +46,77 @@ impl State {
         closed: &Closed,
         posted_in: &str,
     ) -> Result<Vec<Earning>, Rejection> {
+        let blank = Earning {
+            employee_id: employee,
+            period: period.to_owned(),
+            posted_in: posted_in.to_owned(),
+            plan_code: String::new(),
+            plan_hash: [0; 32],
+            component: String::new(),
+            basis_value: Rate(Decimal::ZERO),
+            segments: Vec::new(),
+            exact: Rate(Decimal::ZERO),
+            amount: Money::new(0, Currency::default()),
+            delta: Money::new(0, Currency::default()),
+            credit_ids: Vec::new(),
+        };
+        let mut posted = self.posted_of(employee, period);
         let plan = self.participant_at(employee, closed.end).and_then(|p| self.plan_of(&p.position, closed.end));
-        let Some((plan, plan_hash)) = plan else { return Ok(Vec::new()) };
-        let mut earnings = Vec::new();
-        for component in &plan.components {
-            let (value, credit_ids) = self.basis_value(employee, component, plan.currency, closed);
-            let out_of_range = || Rejection::OutOfRange(format!("{} of {employee} in {period}", component.code));
-            let (segments, exact) = earn(component, value).map_err(|_| out_of_range())?;
-            let amount = round_minor(exact, plan.currency, plan.rounding).map_err(|_| out_of_range())?;
-            let key = (period.to_owned(), plan.code.clone(), component.code.clone());
-            let posted = self.posted.get(&employee).and_then(|posted| posted.get(&key)).map_or(0, |money| money.minor);
-            earnings.push(Earning {
-                employee_id: employee,
-                period: period.to_owned(),
-                posted_in: posted_in.to_owned(),
+        let mut earned = Vec::new();
+        for (component, (plan, plan_hash)) in plan.into_iter().flat_map(|plan| plan.0.components.iter().map(move |c| (c, plan))) {
+            // Differences never cross a currency: what was posted in another one stays, to be taken back.
+            let key = (plan.code.as_str(), component.code.as_str());
+            let same = posted.get(&key).is_some_and(|before| before.currency == plan.currency);
+            let before = if same { posted.remove(&key).map_or(0, |before| before.minor) } else { 0 };
+            let line = Earning {
                 plan_code: plan.code.clone(),
                 plan_hash: *plan_hash,
                 component: component.code.clone(),
-                basis_value: Rate(value.normalize()),
-                segments,
-                exact: Rate(exact),
+                ..blank.clone()
+            };
+            earned.push(self.earned(plan, component, closed, before, line)?);
+        }
+        // What is taken back comes first: in another currency it stands under the same key as what takes its place.
+        let mut lines = Vec::new();
+        for ((plan_code, component), before) in posted.into_iter().filter(|(_, before)| before.minor != 0) {
+            let amount = Money::new(0, before.currency);
+            lines.push(Earning {
+                plan_code: plan_code.to_owned(),
+                plan_hash: self.plans.get(plan_code).and_then(|versions| versions.last()).map_or([0; 32], |(_, hash)| *hash),
+                component: component.to_owned(),
                 amount,
-                delta: Money::new(amount.minor - posted, plan.currency),
-                credit_ids,
+                delta: difference(amount, before.minor).ok_or_else(|| out_of_range(component, &blank))?,
+                ..blank.clone()
             });
         }
-        Ok(earnings)
+        lines.extend(earned);
+        Ok(lines)
+    }
+
+    /// One component's line, with `before` already posted.
+    fn earned(
+        &self,
+        plan: &Plan,
+        component: &Component,
+        closed: &Closed,
+        before: i64,
+        line: Earning,
+    ) -> Result<Earning, Rejection> {
+        let (value, credit_ids) = self.basis_value(line.employee_id, component, plan.currency, closed);
+        let refused = || out_of_range(&component.code, &line);
+        let (segments, exact) = earn(component, value).map_err(|_| refused())?;
+        let amount = round_minor(exact, plan.currency, plan.rounding).map_err(|_| refused())?;
+        let delta = difference(amount, before).ok_or_else(refused)?;
+        let (basis_value, exact) = (Rate(value.normalize()), Rate(exact));
+        Ok(Earning { basis_value, segments, exact, amount, delta, credit_ids, ..line })
+    }
+
+    /// What stands posted for a participant and a period, by plan and component.
+    fn posted_of(&self, employee: EmployeeId, period: &str) -> BTreeMap<(&str, &str), Money> {
+        let all = self.posted.get(&employee).into_iter().flatten();
+        all.filter(|((of, ..), _)| of == period)
+            .map(|((_, plan, component), money)| ((plan.as_str(), component.as_str()), *money))
+            .collect()
     }
 
     fn basis_value(
@@ -101,19 +149,30 @@ impl State {
         for employee in self.credits_of.keys() {
             let participant = self.participant_at(*employee, closed.end);
             let plan = participant.and_then(|participant| self.plan_of(&participant.position, closed.end));
-            let mut sums: BTreeMap<Currency, i64> = BTreeMap::new();
+            let mut sums: BTreeMap<Currency, i128> = BTreeMap::new();
             for (_, credit) in self.credits_in(*employee, closed) {
                 if plan.is_none_or(|(plan, _)| plan.currency != credit.amount.currency) {
-                    *sums.entry(credit.amount.currency).or_default() += credit.amount.minor;
+                    *sums.entry(credit.amount.currency).or_default() += i128::from(credit.amount.minor);
                 }
             }
             let name = participant.map_or_else(|| employee.to_string(), |p| format!("{} ({})", p.code, p.position));
             lines.extend(sums.iter().map(|(currency, minor)| {
-                format!("{name}: credits of {} have no plan in this currency", Money::new(*minor, *currency))
+                let sum = Decimal::from_i128_with_scale(*minor, u32::from(currency.exponent()));
+                format!("{name}: credits of {sum} {currency} have no plan in this currency")
             }));
         }
         lines
     }
+}
+
+fn out_of_range(component: &str, line: &Earning) -> Rejection {
+    Rejection::OutOfRange(format!("{component} of {} in {}", line.employee_id, line.period))
+}
+
+/// From what was posted to what is earned. `None` when either direction of the posting is out of range.
+fn difference(amount: Money, posted: i64) -> Option<Money> {
+    let minor = amount.minor.checked_sub(posted).filter(|minor| *minor != i64::MIN)?;
+    Some(Money::new(minor, amount.currency))
 }
 
 /// The events of a close, after `PeriodClosed`.
@@ -145,6 +204,17 @@ fn account(kind: &str, employee: EmployeeId) -> String {
     format!("{kind}:{employee}")
 }
 
+/// blake3 over the blake3 of each line's stored bytes, in their order: whoever has the log can compute it.
+fn statement_hash(lines: &[Earning]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for line in lines {
+        let mut payload = Vec::new();
+        crate::codec::encode(&Event::EarningAccrued(line.clone()), &mut payload);
+        hasher.update(blake3::hash(&payload).as_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
 /// One participant's lines, postings and payout.
 fn pay(
     state: &State,
@@ -160,7 +230,7 @@ fn pay(
             net.insert(*currency, *balance);
         }
     }
-    let statement_hash = *digest_of(&lines).as_bytes();
+    let statement_hash = statement_hash(&lines);
     for line in lines {
         let sum = net.entry(line.delta.currency).or_default();
         *sum = sum.checked_add(line.delta.minor).ok_or_else(|| Rejection::OutOfRange(format!("pay of {employee}")))?;
@@ -197,7 +267,8 @@ fn pay(
         }
         let balance = Money::new(minor.min(0), currency);
         let before = state.carried.get(&(employee, currency)).copied().unwrap_or(0);
-        if balance.minor != before {
+        // A debt is stated with every close, so that each statement shows what it carries.
+        if balance.minor != 0 || before != 0 {
             events.push(Event::BalanceCarried { employee_id: employee, period: period.to_owned(), balance });
         }
     }

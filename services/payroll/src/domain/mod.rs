@@ -4,7 +4,7 @@ mod close;
 pub mod rate;
 mod types;
 
-use kernel::{Decider, Stamp, Violation};
+use kernel::{Decider, Duration, Stamp, Timestamp, Violation};
 
 pub use types::{
     Basis, Chain, Closed, Command, Company, Component, Credit, Earning, Event, Method, Participant, PayoutChanged,
@@ -92,6 +92,18 @@ fn decide(state: &State, command: &Command, stamp: &Stamp) -> Result<Vec<Event>,
     }
 }
 
+/// A company that moves to another time zone moves its bounds by less than this: from UTC-12 to UTC+14.
+const ZONES_APART_MAX: Duration = Duration::from_hours(26);
+
+/// A period begins where the one before it ended, also when the company's zone changed in between: no credit may fall
+/// into two periods or between them.
+fn joined(state: &State, closing: Closed) -> Closed {
+    let ends = state.closed.values().map(|closed| closed.end);
+    let near = |end: &Timestamp| (*end - ZONES_APART_MAX..=*end + ZONES_APART_MAX).contains(&closing.start);
+    let start = ends.filter(near).max().unwrap_or(closing.start);
+    Closed { start, ..closing }
+}
+
 fn close_period(state: &State, period: String, closing: Closed, stamp: &Stamp) -> Result<Vec<Event>, Rejection> {
     if state.company.is_none() {
         return Err(Rejection::CompanyUnknown);
@@ -99,7 +111,9 @@ fn close_period(state: &State, period: String, closing: Closed, stamp: &Stamp) -
     if state.closed.contains_key(&period) {
         return Ok(Vec::new());
     }
-    if let Some((later, _)) = state.closed.iter().find(|(_, closed)| closed.start >= closing.end) {
+    let closing = joined(state, closing);
+    let overlaps = |closed: &Closed| closed.start < closing.end && closing.start < closed.end;
+    if let Some((later, _)) = state.closed.iter().find(|(_, closed)| closed.start >= closing.end || overlaps(closed)) {
         return Err(Rejection::PeriodOrder { later: later.clone() });
     }
     if stamp.at < closing.end {

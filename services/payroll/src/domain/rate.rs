@@ -13,9 +13,9 @@ pub struct Inexact;
 pub fn earn(component: &Component, value: Decimal) -> Result<(Vec<Segment>, Decimal), Inexact> {
     let mut segments = Vec::new();
     let mut total = Decimal::ZERO;
-    for (tier, amount) in parts(component, value) {
-        let earned = amount.checked_mul(tier.rate.0).filter(|earned| exact(*earned, amount, tier.rate.0)).ok_or(Inexact)?;
-        total = total.checked_add(earned).ok_or(Inexact)?;
+    for (tier, amount) in parts(component, value)? {
+        let earned = product(amount, tier.rate.0)?;
+        total = sum(total, earned)?;
         let (lo, hi, rate) = (tier.lo, tier.hi, tier.rate);
         segments.push(Segment { lo, hi, amount: Rate(amount.normalize()), rate, earned: Rate(earned.normalize()) });
     }
@@ -23,24 +23,32 @@ pub fn earn(component: &Component, value: Decimal) -> Result<(Vec<Segment>, Deci
 }
 
 /// A product keeps all digits only while its scale is the sum of its factors' scales.
-fn exact(product: Decimal, a: Decimal, b: Decimal) -> bool {
-    product.is_zero() || product.scale() == a.scale() + b.scale()
+fn product(a: Decimal, b: Decimal) -> Result<Decimal, Inexact> {
+    let (a, b) = (a.normalize(), b.normalize());
+    let exact = |product: &Decimal| a.is_zero() || b.is_zero() || product.scale() == a.scale() + b.scale();
+    a.checked_mul(b).filter(exact).ok_or(Inexact)
 }
 
-fn parts(component: &Component, value: Decimal) -> Vec<(&Tier, Decimal)> {
-    let Some(first) = component.tiers.first() else { return Vec::new() };
+/// A sum keeps all digits only while its scale is the larger of its parts' scales.
+fn sum(a: Decimal, b: Decimal) -> Result<Decimal, Inexact> {
+    let (a, b) = (a.normalize(), b.normalize());
+    let exact = |sum: &Decimal| sum.scale() == a.scale().max(b.scale());
+    a.checked_add(b).filter(exact).ok_or(Inexact)
+}
+
+fn parts(component: &Component, value: Decimal) -> Result<Vec<(&Tier, Decimal)>, Inexact> {
+    let Some(first) = component.tiers.first() else { return Ok(Vec::new()) };
     if value < Decimal::ZERO {
-        return vec![(first, value)];
+        return Ok(vec![(first, value)]);
     }
     let inside = |tier: &&Tier| tier.lo.0 <= value && tier.hi.is_none_or(|hi| value < hi.0);
+    let part = |tier: &Tier| sum(tier.hi.map_or(value, |hi| hi.0.min(value)), -tier.lo.0);
     match component.method {
-        Method::Slab => component.tiers.iter().filter(inside).map(|tier| (tier, value)).collect(),
-        Method::Marginal => component
-            .tiers
-            .iter()
-            .filter(|tier| tier.lo.0 < value)
-            .map(|tier| (tier, tier.hi.map_or(value, |hi| hi.0.min(value)) - tier.lo.0))
-            .collect(),
+        Method::Slab => Ok(component.tiers.iter().filter(inside).map(|tier| (tier, value)).collect()),
+        Method::Marginal => {
+            let reached = component.tiers.iter().filter(|tier| tier.lo.0 < value);
+            reached.map(|tier| Ok((tier, part(tier)?))).collect()
+        }
     }
 }
 

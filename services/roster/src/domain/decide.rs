@@ -8,10 +8,9 @@ pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Result<
     match command {
         Command::Import { wanted, effective_from } => import(state, wanted, *effective_from, stamp),
         Command::SetPresence { employee_id, presence } => {
-            let unchanged = state.presence.get(employee_id) == Some(presence);
             employed(state, *employee_id, stamp.at)?;
-            let event = Event::PresenceSet { employee_id: *employee_id, presence: *presence };
-            Ok(if unchanged { Vec::new() } else { vec![event] })
+            // Recorded also when it is what was said last: others may have paused the agent since.
+            Ok(vec![Event::PresenceSet { employee_id: *employee_id, presence: *presence }])
         }
         Command::LosePresence { employee_id } => {
             let present = state.presence.get(employee_id).is_some_and(|presence| *presence != Presence::Offline);
@@ -23,7 +22,7 @@ pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Result<
 fn employed(state: &State, employee: EmployeeId, at: Timestamp) -> Result<(), Rejection> {
     let versions = state.employees.get(&employee).ok_or(Rejection::EmployeeUnknown)?;
     // Somebody whose first version is still to come may already sit down at their desk.
-    match versions.at(at).or_else(|| versions.last().map(|(_, last)| last)) {
+    match versions.at(at).or_else(|| versions.first()) {
         Some(Some(_)) => Ok(()),
         _ => Err(Rejection::EmployeeLeft),
     }
@@ -90,18 +89,21 @@ fn version_after(versions: usize) -> u32 {
     u32::try_from(versions).unwrap_or(u32::MAX).saturating_add(1)
 }
 
+/// Whether something is there at `from`, or begins then with this import.
+fn in_force<T>(versions: Option<&Versions<T>>, from: Timestamp, defined_now: impl Fn() -> bool) -> bool {
+    versions.map_or_else(defined_now, |versions| versions.at(from).is_some())
+}
+
 fn employees(state: &State, wanted: &Wanted, from: Timestamp) -> Result<Vec<Event>, Rejection> {
     let mut events = Vec::new();
     for employee in &wanted.employees {
         let code = || employee.code.clone();
-        let desk_known = state.desks.contains_key(&employee.desk)
-            || wanted.desks.iter().any(|desk| desk.code == employee.desk);
-        if !desk_known {
+        let desks = || wanted.desks.iter().any(|desk| desk.code == employee.desk);
+        if !in_force(state.desks.get(&employee.desk), from, desks) {
             return Err(Rejection::DeskUnknown { employee: code(), desk: employee.desk.clone() });
         }
-        let position_known = state.positions.contains_key(&employee.position)
-            || wanted.positions.iter().any(|position| position.code == employee.position);
-        if !position_known {
+        let positions = || wanted.positions.iter().any(|position| position.code == employee.position);
+        if !in_force(state.positions.get(&employee.position), from, positions) {
             return Err(Rejection::PositionUnknown { employee: code(), position: employee.position.clone() });
         }
         let versions = state.employees.get(&employee.employee_id);

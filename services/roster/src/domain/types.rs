@@ -111,6 +111,7 @@ pub struct Wanted {
     pub policy: Option<Policy>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a command lives for one decision; boxing costs more than it saves")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     Import { wanted: Wanted, effective_from: Timestamp },
@@ -136,9 +137,9 @@ pub enum Rejection {
     EmployeeUnknown,
     #[error("the employee has left")]
     EmployeeLeft,
-    #[error("employee {employee} names desk {desk:?}, which the company does not have")]
+    #[error("employee {employee} names desk {desk:?}, which the company does not have then")]
     DeskUnknown { employee: String, desk: String },
-    #[error("employee {employee} names position {position:?}, which the company does not have")]
+    #[error("employee {employee} names position {position:?}, which the company does not have then")]
     PositionUnknown { employee: String, position: String },
     #[error("{what} already has a version that takes effect later; a change never rewrites the past")]
     Backdated { what: String },
@@ -195,6 +196,10 @@ impl<T> Versions<T> {
     /// What is in force at `at`.
     pub fn at(&self, at: Timestamp) -> Option<&T> {
         self.0.iter().rev().find(|(from, _)| *from <= at).map(|(_, value)| value)
+    }
+
+    pub fn first(&self) -> Option<&T> {
+        self.0.first().map(|(_, value)| value)
     }
 
     pub fn last(&self) -> Option<&(Timestamp, T)> {
