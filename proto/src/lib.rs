@@ -2,7 +2,6 @@
 
 #![expect(
     clippy::all,
-    clippy::disallowed_types,
     clippy::allow_attributes_without_reason,
     reason = "generated code"
 )]

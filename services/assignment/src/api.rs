@@ -40,7 +40,10 @@ impl AssignmentService for Api {
         let tenant = self.host.tenant(&request.tenant)?;
         let employee = EmployeeId::of_code(tenant, field::key(&request.employee, "employee")?);
         if !self.host.directory().knows(tenant).await {
-            return Err(not_found("TENANT_UNKNOWN", "tenant: no company with this code; import one with `fenliu init`"));
+            return Err(not_found(
+                "TENANT_UNKNOWN",
+                "tenant: no company with this code; import one with `fenliu init`",
+            ));
         }
         let from = From { seq: request.from_seq, live_only: request.live_only, progress: request.progress };
         Ok(Response::new(self.host.follow(tenant, from, move |followed| watch::offer(followed, employee))))
@@ -53,7 +56,10 @@ impl AssignmentService for Api {
         let request = request.into_inner();
         let tenant = self.host.tenant(&request.tenant)?;
         if !self.host.directory().knows(tenant).await {
-            return Err(not_found("TENANT_UNKNOWN", "tenant: no company with this code; import one with `fenliu init`"));
+            return Err(not_found(
+                "TENANT_UNKNOWN",
+                "tenant: no company with this code; import one with `fenliu init`",
+            ));
         }
         let from = From { seq: request.from_seq, live_only: request.live_only, progress: request.progress };
         Ok(Response::new(self.host.follow(tenant, from, watch::assignment)))

@@ -136,7 +136,11 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
         }
         Event::PendingIntentNoted { inquiry_id, score } => {
             let IntentScore { intent, ppm } = score;
-            put(schema::PENDING_INTENT_NOTED, &pb::PendingIntentNoted { inquiry_id: inquiry_id.to_vec(), intent, ppm }, payload)
+            put(
+                schema::PENDING_INTENT_NOTED,
+                &pb::PendingIntentNoted { inquiry_id: inquiry_id.to_vec(), intent, ppm },
+                payload,
+            )
         }
         Event::ReservationMade(offer) => {
             let event = pb::ReservationMade {
@@ -303,8 +307,7 @@ fn encode_roster(fact: RosterFact, effective_from: Timestamp, payload: &mut Vec<
             put(schema::AGENT_NOTED, &event, payload)
         }
         RosterFact::Position(PositionFacts { code, version, duties, capacity_units, first_reception }) => {
-            let event =
-                pb::PositionNoted { code, version, duties, capacity_units, first_reception, effective_from_us };
+            let event = pb::PositionNoted { code, version, duties, capacity_units, first_reception, effective_from_us };
             put(schema::POSITION_NOTED, &event, payload)
         }
         RosterFact::Desk(DeskFacts { code, offsets }) => {

@@ -33,7 +33,7 @@ impl Service for Assignment {
 pub mod planted {
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    /// 1: the fold holds a unit too many. 2: offers expire a millisecond later.
+    /// 1: the fold counts each assignment twice. 2: offers expire a millisecond later.
     pub static BUG: AtomicU8 = AtomicU8::new(0);
 
     pub(crate) fn is(bug: u8) -> bool {

@@ -41,6 +41,14 @@ impl AdminService for Admin {
         }))
     }
 
+    async fn list_tenants(
+        &self,
+        _: Request<pb::ListTenantsRequest>,
+    ) -> Result<Response<pb::ListTenantsResponse>, Status> {
+        let tenants = self.cluster.shared.directory.codes();
+        Ok(Response::new(pb::ListTenantsResponse { tenants }))
+    }
+
     async fn list_shards(
         &self,
         request: Request<pb::ListShardsRequest>,

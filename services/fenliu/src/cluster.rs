@@ -10,8 +10,9 @@ use intake::Intake;
 use intent::Intent;
 use kernel::Timestamp;
 use kpi::Kpi;
-use log::{Embedded, Log, OpenError, Options};
+use log::{Embedded, Header, Log, OpenError, Options, Topic};
 use payroll::Payroll;
+use prost::Message;
 use roster::Roster;
 use runtime::{Clock, Directory, FileKeys, Host, Keys, Shared, server};
 use serde::{Deserialize, Serialize};
@@ -66,25 +67,26 @@ pub fn address(dir: &Path) -> Option<Address> {
     serde_json::from_slice(&std::fs::read(address_path(dir)).ok()?).ok()
 }
 
-/// Codes of the companies that were imported from this machine: logs know tenants only by the hash of their code.
-/// A convenience for people, no part of any state: without the file a code must be typed.
-pub fn tenants(dir: &Path) -> Vec<String> {
-    let text = std::fs::read_to_string(tenants_path(dir)).unwrap_or_default();
-    text.lines().filter(|line| !line.trim().is_empty()).map(ToOwned::to_owned).collect()
-}
-
-/// Remembers a company's code for [`tenants`].
-pub fn note_tenant(dir: &Path, code: &str) -> std::io::Result<()> {
-    let mut codes = tenants(dir);
-    if codes.iter().any(|known| known == code) {
-        return Ok(());
+/// Codes of the companies in a folder's log, whether or not a Fenliu runs on it; none where there is no log yet.
+pub async fn tenants(dir: &Path) -> anyhow::Result<Vec<String>> {
+    let log = match log::read_only(dir) {
+        Err(OpenError::Missing(_)) => return Ok(Vec::new()),
+        log => log?,
+    };
+    let mut codes = std::collections::BTreeSet::new();
+    for partition in 0..log.partitions() {
+        let (mut next, end) = (0, *log.end(Topic::Roster, partition).borrow());
+        while next < end {
+            for record in log.read(Topic::Roster, partition, next, 1 << 20).await? {
+                next = record.seq + 1;
+                let (header, payload) = Header::parse(&record.bytes)?;
+                if header.schema == roster::COMPANY_DEFINED {
+                    codes.insert(proto::roster::CompanyDefined::decode(payload)?.code);
+                }
+            }
+        }
     }
-    codes.push(code.to_owned());
-    replace(&tenants_path(dir), format!("{}\n", codes.join("\n")).as_bytes())
-}
-
-fn tenants_path(dir: &Path) -> PathBuf {
-    dir.join("tenants")
+    Ok(codes.into_iter().collect())
 }
 
 /// Writes a small file so that a reader finds the old one or the new one.

@@ -9,11 +9,10 @@ use kpi::domain::{Command, State};
 
 const ANNA: u8 = 1;
 const BO: u8 = 2;
-const DAY: Period = Period { from: common::START, to: common::START };
 
 /// Hours 24 (inclusive) to 48 (exclusive).
 fn second_day() -> Period {
-    Period { from: hour(24), to: hour(48), ..DAY }
+    Period { from: hour(24), to: hour(48) }
 }
 
 fn of(state: &State, scope: Scope<'_>) -> Figures {

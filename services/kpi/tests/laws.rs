@@ -18,8 +18,7 @@ use runtime::Service;
 struct Facts {
     /// Agent, customer, hour, whether of the past.
     contacts: Vec<(u8, u8, i64, bool)>,
-    /// Customer, minor units, whether yuan, hour, and of the past: who sold it, if that is known.
-    orders: Vec<(u8, i64, bool, i64, Option<Option<u8>>)>,
+    orders: Vec<Bought>,
     /// Order, tenths of it, hour. Never more than the order in all.
     refunds: Vec<(usize, i64, i64)>,
     payments: Vec<usize>,
@@ -29,14 +28,34 @@ struct Facts {
     merges: Vec<(u8, u8)>,
 }
 
+#[derive(Debug, Clone)]
+struct Bought {
+    customer: u8,
+    minor: i64,
+    yuan: bool,
+    hour: i64,
+    past: bool,
+    /// Of the past only: who sold it, if an old system knows.
+    handler: Option<u8>,
+}
+
+fn bought() -> impl Strategy<Value = Bought> {
+    let past =
+        prop_oneof![4 => Just((false, None)), 1 => prop::option::of(0..3_u8).prop_map(|handler| (true, handler))];
+    (0..5_u8, 1..50_000_i64, prop::bool::weighted(0.8), hours(), past).prop_map(
+        |(customer, minor, yuan, hour, (past, handler))| Bought { customer, minor, yuan, hour, past, handler },
+    )
+}
+
+/// Around the window's edges as well as within and outside.
+fn hours() -> impl Strategy<Value = i64> {
+    prop_oneof![0..240_i64, prop::sample::select(vec![10, 82, 83])]
+}
+
 fn a_company() -> impl Strategy<Value = Facts> {
-    // Around the window's edges as well as within and outside.
-    let hours = || prop_oneof![0..240_i64, prop::sample::select(vec![10, 82, 83])];
     let contact = (0..3_u8, 0..5_u8, hours(), prop::bool::weighted(0.2));
-    let past = prop::option::weighted(0.2, prop::option::of(0..3_u8));
-    let order = (0..5_u8, 1..50_000_i64, prop::bool::weighted(0.8), hours(), past);
     let contacts = prop::collection::vec(contact, 0..8);
-    let orders = prop::collection::vec(order, 1..6);
+    let orders = prop::collection::vec(bought(), 1..6);
     let refunds = prop::collection::vec((0..6_usize, 1..4_i64, hours()), 0..3);
     let payments = prop::collection::vec(0..6_usize, 0..3);
     let ratings = prop::collection::vec((0..8_u8, 1..6_u32, hours()), 0..4);
@@ -91,21 +110,21 @@ impl Facts {
     }
 
     fn order(&self, n: usize) -> NewOrder {
-        let (of, minor, yuan, at, past) = self.orders[n];
+        let Bought { customer, minor, yuan, hour, past, handler } = self.orders[n];
         NewOrder {
             order_id: common::order_id(u8::try_from(n).expect("few")),
-            customer_id: common::customer(of),
+            customer_id: common::customer(customer),
             amount: Money::new(minor, if yuan { Currency::CNY } else { Currency::USD }),
-            occurred_at: hour(at),
-            history: past.is_some(),
-            handler: past.flatten().map(common::employee),
+            occurred_at: common::hour(hour),
+            history: past,
+            handler: handler.map(common::employee),
         }
     }
 
     /// Refunds of orders that exist, as (number, order, minor, hour).
     fn refunds(&self) -> Vec<(u8, usize, i64, i64)> {
         let of_order = |(n, (of, tenths, hour)): (usize, &(usize, i64, i64))| {
-            let (_, minor, ..) = self.orders.get(*of)?;
+            let minor = self.orders.get(*of)?.minor;
             Some((100 + u8::try_from(n).expect("few"), *of, minor * tenths / 10, *hour))
         };
         self.refunds.iter().enumerate().filter_map(of_order).collect()

@@ -9,7 +9,7 @@ use runtime::{Host, Meta, field, invalid, not_found, server};
 use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::domain::{Command, Employee, Presence, Roster, Shift, Wanted};
+use crate::domain::{Command, Company, Employee, Presence, Roster, Shift, Wanted};
 use crate::file::{self, Definitions, EmployeeEntry};
 use crate::{changes, codec};
 
@@ -35,9 +35,10 @@ impl Api {
         Ok(EmployeeId::of_code(tenant, field::key(code, "employee")?))
     }
 
-    fn wanted(&self, meta: &Meta, definitions: Definitions) -> Result<Wanted, Status> {
+    fn wanted(&self, meta: &Meta, code: &str, definitions: Definitions) -> Result<Wanted, Status> {
+        let company = definitions.company.map(|company| Company { code: code.to_owned(), ..company });
         let mut wanted = Wanted {
-            company: definitions.company,
+            company,
             desks: definitions.desks,
             positions: definitions.positions,
             policy: definitions.policy,
@@ -53,6 +54,13 @@ impl Api {
         Ok(wanted)
     }
 
+    /// The name in clear; empty when its key was destroyed.
+    fn name(&self, tenant: TenantId, employee: &Employee) -> String {
+        let field = name_field(&employee.code);
+        let open = |sealed| self.host.keys().open(tenant, employee.name_command_id, &field, sealed);
+        employee.name.as_ref().and_then(open).map(|clear| String::from_utf8_lossy(&clear).into_owned()).unwrap_or_default()
+    }
+
     fn employee(&self, meta: &Meta, entry: EmployeeEntry, shifts: Vec<Shift>) -> Result<Employee, Status> {
         let employee_id = EmployeeId::of_code(meta.tenant, &entry.code);
         let name_field = name_field(&entry.code);
@@ -66,6 +74,7 @@ impl Api {
         Ok(Employee {
             employee_id,
             name: Some(name),
+            name_command_id: meta.command_id,
             name_mac: self.host.keys().mac(meta.tenant, "employee.name", entry.name.as_bytes()),
             code: entry.code,
             desk: entry.desk,
@@ -99,7 +108,7 @@ impl RosterService for Api {
         let definitions =
             file::parse(&request.yaml, self.host.now()).map_err(|error| invalid("yaml", error.to_string()))?;
         let effective_from = definitions.effective_from;
-        let wanted = self.wanted(&meta, definitions)?;
+        let wanted = self.wanted(&meta, &request.tenant, definitions)?;
         let command = Command::Import { wanted, effective_from };
         let (previewed, tenant) = (command.clone(), meta.tenant);
         let stamp = kernel::Stamp {
@@ -172,7 +181,7 @@ impl RosterService for Api {
         let employees = state.employees.values().filter_map(|versions| versions.at(at)?.clone());
         let employee = |employee: Employee| pb::Employee {
             employee_id: employee.employee_id.to_string(),
-            name: String::new(),
+            name: self.name(tenant, &employee),
             presence: state.presence.get(&employee.employee_id).map_or(0, |p| codec::presence_to_wire(*p).into()),
             code: employee.code,
             desk: employee.desk,

@@ -1,14 +1,17 @@
 //! Events of roster as they stand on the log.
 
-use kernel::{EmployeeId, Timestamp};
+use kernel::{CommandId, EmployeeId, Timestamp};
 use prost::Message as _;
 use proto::roster as pb;
 use runtime::{CodecError, wire};
 
 use crate::domain::{Company, Desk, Employee, Event, Policy, Position, Presence, Shift, ZoneOffset};
 
+/// Schema of `CompanyDefined`, the first record of every tenant.
+pub const COMPANY_DEFINED: u16 = 1;
+
 mod schema {
-    pub(super) const COMPANY_DEFINED: u16 = 1;
+    pub(super) use super::COMPANY_DEFINED;
     pub(super) const DESK_DEFINED: u16 = 2;
     pub(super) const POSITION_DEFINED: u16 = 3;
     pub(super) const EMPLOYEE_DEFINED: u16 = 4;
@@ -70,6 +73,7 @@ pub(crate) fn company_to_wire(company: Company, seed: [u8; 16], effective_from: 
         seed: seed.to_vec(),
         effective_from_us: effective_from.as_micros(),
         legal_entity: company.legal_entity,
+        code: company.code,
     }
 }
 
@@ -131,6 +135,7 @@ fn employee_to_wire(employee: Employee, effective_from: Timestamp) -> pb::Employ
         experience_months: employee.experience_months,
         effective_from_us: effective_from.as_micros(),
         name_mac: employee.name_mac.to_vec(),
+        name_command_id: employee.name_command_id.to_vec(),
     }
 }
 
@@ -169,6 +174,7 @@ pub(crate) fn decode(schema: u16, payload: &[u8]) -> Result<Event, CodecError> {
                 currency: event.currency.parse().map_err(malformed)?,
                 zone: event.zone,
                 legal_entity: event.legal_entity,
+                code: event.code,
             };
             let effective_from = Timestamp::from_micros(event.effective_from_us);
             Event::CompanyDefined { company, seed: wire::bytes16(&event.seed, "seed")?, effective_from }
@@ -241,6 +247,7 @@ fn employee(event: pb::EmployeeDefined) -> Result<Event, CodecError> {
         code: event.code,
         name: wire::optional_sealed(event.name)?,
         name_mac: wire::bytes16(&event.name_mac, "name_mac")?,
+        name_command_id: wire::id(&event.name_command_id, "name_command_id", CommandId::from_bytes)?,
         desk: event.desk,
         position: event.position,
         skills: event.skills.into_iter().map(|skill| (skill.code, skill.level)).collect(),

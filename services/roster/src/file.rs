@@ -205,7 +205,9 @@ fn zone(name: &str, place: String) -> Result<TimeZone, FileError> {
 fn company(entry: CompanyEntry) -> Result<Company, FileError> {
     zone(&entry.zone, "company.zone".to_owned())?;
     let currency = entry.currency.parse().map_err(|error| wrong("company.currency", format!("{error}")))?;
-    Ok(Company { name: entry.name, currency, zone: entry.zone, legal_entity: entry.legal_entity })
+    // The request names the tenant; the file's own code is for `fenliu init`.
+    let code = String::new();
+    Ok(Company { code, name: entry.name, currency, zone: entry.zone, legal_entity: entry.legal_entity })
 }
 
 fn desk(entry: DeskEntry, from: Timestamp) -> Result<Desk, FileError> {

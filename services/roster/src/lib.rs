@@ -10,6 +10,7 @@ use kernel::Timestamp;
 use log::Topic;
 use runtime::{CodecError, Reaction, Service, Upstream, Vault};
 
+pub use codec::COMPANY_DEFINED;
 pub use domain::Roster;
 
 impl Service for Roster {

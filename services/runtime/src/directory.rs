@@ -13,13 +13,21 @@ const COMPANY_DEFINED: u16 = 1;
 const DESK_DEFINED: u16 = 2;
 const READ_BYTES: usize = 1 << 20;
 
+/// What is known of a tenant.
+#[derive(Default)]
+struct Known {
+    code: String,
+    /// Codes of its desks.
+    desks: BTreeSet<String>,
+}
+
 /// Tenants, and the codes of their desks. Cloning shares it.
 #[derive(Clone)]
 pub struct Directory(Arc<Inner>);
 
 struct Inner {
     log: Arc<dyn Log>,
-    tenants: RwLock<BTreeMap<TenantId, BTreeSet<String>>>,
+    tenants: RwLock<BTreeMap<TenantId, Known>>,
     /// How far each partition of the roster topic has been read.
     read: Vec<watch::Sender<u64>>,
 }
@@ -71,11 +79,12 @@ impl Directory {
         let Ok((header, payload)) = Header::parse(record) else { return };
         let mut tenants = self.0.tenants.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         if header.schema == COMPANY_DEFINED {
-            tenants.entry(header.tenant).or_default();
+            let code = proto::roster::CompanyDefined::decode(payload).map(|company| company.code);
+            tenants.entry(header.tenant).or_default().code = code.unwrap_or_default();
         } else if header.schema == DESK_DEFINED
             && let Ok(desk) = proto::roster::DeskDefined::decode(payload)
         {
-            tenants.entry(header.tenant).or_default().insert(desk.code);
+            tenants.entry(header.tenant).or_default().desks.insert(desk.code);
         }
     }
 
@@ -92,7 +101,7 @@ impl Directory {
     pub async fn knows_desk(&self, tenant: TenantId, desk: &str) -> bool {
         let has = || {
             let tenants = self.0.tenants.read().unwrap_or_else(std::sync::PoisonError::into_inner);
-            tenants.get(&tenant).is_some_and(|desks| desks.contains(desk))
+            tenants.get(&tenant).is_some_and(|known| known.desks.contains(desk))
         };
         has() || {
             self.caught_up(tenant).await;
@@ -108,12 +117,11 @@ impl Directory {
         drop(read.wait_for(|read| *read >= end).await);
     }
 
-    /// Whether any tenant exists.
-    pub fn is_empty(&self) -> bool {
-        self.0.tenants.read().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
-    }
-
-    pub fn tenants(&self) -> Vec<TenantId> {
-        self.0.tenants.read().unwrap_or_else(std::sync::PoisonError::into_inner).keys().copied().collect()
+    /// Codes of all tenants, ascending.
+    pub fn codes(&self) -> Vec<String> {
+        let tenants = self.0.tenants.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut codes: Vec<String> = tenants.values().map(|known| known.code.clone()).collect();
+        codes.sort_unstable();
+        codes
     }
 }

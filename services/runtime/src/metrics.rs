@@ -2,18 +2,23 @@
 
 use std::sync::LazyLock;
 
-use prometheus::{
-    HistogramVec, IntCounterVec, IntGaugeVec, TextEncoder, exponential_buckets, register_histogram_vec, register_int_counter_vec, register_int_gauge_vec,
-};
+use prometheus::core::Collector;
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, TextEncoder, exponential_buckets};
+
+fn registered<C: Collector + Clone + 'static>(made: prometheus::Result<C>) -> C {
+    let metric = made.expect("names and labels here are valid");
+    prometheus::register(Box::new(metric.clone())).expect("a metric is registered once");
+    metric
+}
 
 fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    register_int_counter_vec!(name, help, labels).expect("a metric is registered once")
+    registered(IntCounterVec::new(Opts::new(name, help), labels))
 }
 
 /// 50 µs to 3.3 s, doubling.
 fn seconds(name: &str, help: &str) -> HistogramVec {
     let buckets = exponential_buckets(50e-6, 2.0, 17).expect("a valid range");
-    register_histogram_vec!(name, help, &["service"], buckets).expect("a metric is registered once")
+    registered(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets), &["service"]))
 }
 
 /// Inputs decided: calls, timers and upstream records.
@@ -27,8 +32,8 @@ pub static APPEND_SECONDS: LazyLock<HistogramVec> =
     LazyLock::new(|| seconds("fenliu_append_seconds", "Seconds until a batch is durable."));
 /// Upstream records not yet read.
 pub static LAG: LazyLock<IntGaugeVec> = LazyLock::new(|| {
-    register_int_gauge_vec!("fenliu_shard_lag_records", "Upstream records not yet read.", &["service", "shard"])
-        .expect("a metric is registered once")
+    let opts = Opts::new("fenliu_shard_lag_records", "Upstream records not yet read.");
+    registered(IntGaugeVec::new(opts, &["service", "shard"]))
 });
 /// Seconds that a shard took to recover.
 pub static RECOVER_SECONDS: LazyLock<HistogramVec> =

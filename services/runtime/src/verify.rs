@@ -84,6 +84,7 @@ pub async fn verify<S: Service>(
         violations: Vec::new(),
     };
     let mut verifier = Verifier { state, pending: None, found };
+    verifier.compare_snapshot(); // One may have been taken before the first record.
     while verifier.next() < end {
         for record in log.read(S::TOPIC, partition, verifier.next(), READ_BYTES).await? {
             if record.seq >= end {

@@ -23,6 +23,18 @@ pub(super) fn local(desk: &Desk, at: Timestamp) -> (u32, u32) {
     (u32::try_from(weekday).unwrap_or(1), u32::try_from(minute).unwrap_or(0))
 }
 
+/// Whether a shift covers the instant, in the desk's local time.
+pub(super) fn on_shift(desk: &Desk, agent: &AgentFacts, at: Timestamp) -> bool {
+    if agent.shifts.is_empty() {
+        return true;
+    }
+    let (weekday, minute) = local(desk, at);
+    agent
+        .shifts
+        .iter()
+        .any(|shift| shift.weekday == weekday && shift.start_minute <= minute && minute < shift.end_minute)
+}
+
 /// When a shift of one of the agents next begins or ends, or the clocks change.
 pub(super) fn next_boundary<'a>(
     desk: &Desk,
@@ -90,7 +102,11 @@ mod tests {
         let next = next_boundary(&desk(8 * 3600), [&agent].into_iter(), instant);
         assert_eq!(next, Some(instant + Duration::from_secs(90 * 60)), "the shift ends at noon");
         let monday = next_boundary(&desk(8 * 3600), [&agent].into_iter(), instant + Duration::from_secs(90 * 60));
-        assert_eq!(monday, Some(instant + Duration::from_secs(90 * 60) + Duration::from_hours(6 * 24 - 12)), "next Monday");
+        assert_eq!(
+            monday,
+            Some(instant + Duration::from_secs(90 * 60) + Duration::from_hours(6 * 24 - 12)),
+            "next Monday"
+        );
         assert_eq!(next_boundary(&desk(0), [].into_iter(), instant), None);
     }
 }

@@ -133,10 +133,10 @@ pub(super) fn live(live: &mut Live, event: &Event) {
                 };
                 queues.set_offer_timer(offer.inquiry_id, offer.reservation_id, offer.expires_at);
             });
-            live.hold(offer.employee_id, offer.inquiry_id, offer.cost_units + planted_units());
+            live.hold(offer.employee_id, offer.inquiry_id, offer.cost_units);
         }
         Event::ReservationAccepted { accepted, at } => {
-            live.assignments += 1;
+            live.assignments += 1 + planted_assignments();
             let number = live.assignments;
             live.with_inquiry(accepted.end.inquiry_id, |queues, inquiry| {
                 let Stage::Reserved { reservation_id, employee_id, expires_at, cost } = inquiry.stage else { return };
@@ -300,11 +300,11 @@ fn took_effect(live: &mut Live, until: Timestamp, at: Timestamp) {
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-fn planted_units() -> u32 {
+fn planted_assignments() -> u64 {
     0
 }
 
 #[cfg(feature = "planted-bugs")]
-fn planted_units() -> u32 {
-    u32::from(crate::planted::is(1))
+fn planted_assignments() -> u64 {
+    u64::from(crate::planted::is(1))
 }

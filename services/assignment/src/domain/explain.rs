@@ -3,9 +3,10 @@
 
 use kernel::{EmployeeId, InquiryId};
 
+use super::choice::choose;
 use super::state::{Inquiry, State};
 use super::types::{Decision, Filter};
-use super::wish::{Wish, choose, need_now};
+use super::wish::{Wish, need_now};
 
 /// One agent of the tenant, as a decision saw them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,7 +44,9 @@ pub fn candidates(state: &State, inquiry_id: InquiryId) -> Option<Vec<Candidate>
         })
         .collect();
     // Those that failed a later filter were nearer.
-    all.sort_by_key(|c| (c.filter.is_some(), c.filter.map(std::cmp::Reverse), c.load_ppm, c.last_assigned, c.tie, c.employee_id));
+    all.sort_by_key(|c| {
+        (c.filter.is_some(), c.filter.map(std::cmp::Reverse), c.load_ppm, c.last_assigned, c.tie, c.employee_id)
+    });
     Some(all)
 }
 

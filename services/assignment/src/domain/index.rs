@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{EmployeeId, FactKey, IdMap, InquiryId, Timestamp};
 
+use super::calendar::on_shift;
+use super::choice::free_key;
 use super::queue::Queues;
 use super::state::{Agent, Due, Inquiry, Live, Profile, Stage, Status};
 use super::types::AgentFacts;
-use super::wish::{free_key, is_first_reception, is_new, on_shift, primary};
+use super::wish::{is_first_reception, is_new, primary};
 
 fn count_up(counts: &mut BTreeMap<String, u32>, key: &str) {
     if let Some(count) = counts.get_mut(key) {

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kernel::{EmployeeId, InquiryId, Violation};
 
+use super::choice::free_key;
 use super::index::{skills, spoken};
 use super::queue::place_of;
 use super::state::{Desk, Live, Memory, OfferState, Profile, Queue, Stage, State, Status};
-use super::wish::{free_key, need_now};
+use super::wish::need_now;
 
 fn violated(law: &'static str, what: String) -> Result<(), Violation> {
     Err(Violation { law, what })

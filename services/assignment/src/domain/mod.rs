@@ -4,12 +4,14 @@
 //! or serves the agent whom it freed. What changes many at once (shifts, roster, policy) is a timer of the desk.
 
 mod calendar;
+mod choice;
 mod decide;
 mod evolve;
 mod explain;
 mod index;
 mod invariants;
 mod queue;
+mod routing;
 mod state;
 mod types;
 mod wish;

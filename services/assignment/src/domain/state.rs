@@ -23,7 +23,7 @@ pub struct State {
     pub memory: Memory,
 }
 
-/// What routing works on: small, so that a look ahead may copy it.
+/// What routing works on; a look ahead copies the part that it needs.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Live {
     pub seed: [u8; 16],
@@ -345,9 +345,10 @@ impl Live {
 
     pub fn next_timer(&self) -> Option<(Timestamp, [u8; 16], Command)> {
         let timer = self.timers.first_key_value().map(|((due, id), wants)| (*due, *id, wants.command()));
-        let roster = self.upcoming.first_key_value().map(|((until, _), _)| {
-            (*until, *b"roster effective", Command::RosterDue { until: *until })
-        });
+        let roster = self
+            .upcoming
+            .first_key_value()
+            .map(|((until, _), _)| (*until, *b"roster effective", Command::RosterDue { until: *until }));
         match (timer, roster) {
             (Some(timer), Some(roster)) => Some(if (roster.0, roster.1) < (timer.0, timer.1) { roster } else { timer }),
             (timer, roster) => timer.or(roster),

@@ -1,8 +1,6 @@
 //! The words of assignment: commands, events, rejections.
 
-use kernel::{
-    AssignmentId, CustomerId, EmployeeId, InquiryId, Refusal, RefusalKind, ReservationId, Timestamp,
-};
+use kernel::{AssignmentId, CustomerId, EmployeeId, InquiryId, Refusal, RefusalKind, ReservationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// When no intent fits, or none came in time.
@@ -157,26 +155,74 @@ pub enum RosterFact {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     NoteInquiry(Arrival),
-    NoteIntent { inquiry_id: InquiryId, score: IntentScore },
-    CloseInquiry { inquiry_id: InquiryId, reason: String },
+    NoteIntent {
+        inquiry_id: InquiryId,
+        score: IntentScore,
+    },
+    CloseInquiry {
+        inquiry_id: InquiryId,
+        reason: String,
+    },
     /// A past handler of a customer, or only that the customer was there before.
-    NoteHandler { customer_id: CustomerId, employee_id: Option<EmployeeId>, occurred_at: Timestamp },
-    MergeCustomers { kept: CustomerId, merged: CustomerId },
-    NoteRoster { fact: RosterFact, effective_from: Timestamp },
-    NotePresence { employee_id: EmployeeId, presence: Presence },
+    NoteHandler {
+        customer_id: CustomerId,
+        employee_id: Option<EmployeeId>,
+        occurred_at: Timestamp,
+    },
+    MergeCustomers {
+        kept: CustomerId,
+        merged: CustomerId,
+    },
+    NoteRoster {
+        fact: RosterFact,
+        effective_from: Timestamp,
+    },
+    NotePresence {
+        employee_id: EmployeeId,
+        presence: Presence,
+    },
 
-    Accept { reservation_id: ReservationId, epoch: u32 },
-    Reject { reservation_id: ReservationId, epoch: u32, reason: String },
-    Complete { inquiry_id: InquiryId, disposition: String },
-    Transfer { inquiry_id: InquiryId, to: Option<EmployeeId>, intent: String, reason: String },
+    Accept {
+        reservation_id: ReservationId,
+        epoch: u32,
+    },
+    Reject {
+        reservation_id: ReservationId,
+        epoch: u32,
+        reason: String,
+    },
+    Complete {
+        inquiry_id: InquiryId,
+        disposition: String,
+    },
+    Transfer {
+        inquiry_id: InquiryId,
+        to: Option<EmployeeId>,
+        intent: String,
+        reason: String,
+    },
 
     /// Timers.
-    IntentDue { inquiry_id: InquiryId },
-    OfferDue { reservation_id: ReservationId, inquiry_id: InquiryId },
-    WaitDue { inquiry_id: InquiryId, wait: Wait },
-    WrapUpDue { inquiry_id: InquiryId },
-    RosterDue { until: Timestamp },
-    RouteDesk { desk: String },
+    IntentDue {
+        inquiry_id: InquiryId,
+    },
+    OfferDue {
+        reservation_id: ReservationId,
+        inquiry_id: InquiryId,
+    },
+    WaitDue {
+        inquiry_id: InquiryId,
+        wait: Wait,
+    },
+    WrapUpDue {
+        inquiry_id: InquiryId,
+    },
+    RosterDue {
+        until: Timestamp,
+    },
+    RouteDesk {
+        desk: String,
+    },
 }
 
 /// The first filter that a candidate failed, in this order.
@@ -301,26 +347,93 @@ pub struct Transferred {
 /// What happened. `at` is the envelope's `recorded_at`: the fold needs it for its timers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    InquiryPended { arrival: Arrival, intent_due: Timestamp, new_customer: bool, familiar: Option<EmployeeId>, at: Timestamp },
-    IntentSet { inquiry_id: InquiryId, score: IntentScore, timed_out: bool, at: Timestamp },
-    PendingIntentNoted { inquiry_id: InquiryId, score: IntentScore },
+    InquiryPended {
+        arrival: Arrival,
+        intent_due: Timestamp,
+        new_customer: bool,
+        familiar: Option<EmployeeId>,
+        at: Timestamp,
+    },
+    IntentSet {
+        inquiry_id: InquiryId,
+        score: IntentScore,
+        timed_out: bool,
+        at: Timestamp,
+    },
+    PendingIntentNoted {
+        inquiry_id: InquiryId,
+        score: IntentScore,
+    },
     ReservationMade(Box<Offer>),
-    ReservationAccepted { accepted: Box<Accepted>, at: Timestamp },
-    ReservationRejected { end: OfferEnd, epoch: u32, reason: String, at: Timestamp },
-    ReservationTimedOut { end: OfferEnd, misses: u32, at: Timestamp },
-    ReservationCancelled { end: OfferEnd },
-    ReservationRescinded { end: OfferEnd, at: Timestamp },
+    ReservationAccepted {
+        accepted: Box<Accepted>,
+        at: Timestamp,
+    },
+    ReservationRejected {
+        end: OfferEnd,
+        epoch: u32,
+        reason: String,
+        at: Timestamp,
+    },
+    ReservationTimedOut {
+        end: OfferEnd,
+        misses: u32,
+        at: Timestamp,
+    },
+    ReservationCancelled {
+        end: OfferEnd,
+    },
+    ReservationRescinded {
+        end: OfferEnd,
+        at: Timestamp,
+    },
     InquiryCompleted(Box<Completed>),
-    WrapUpEnded { inquiry_id: InquiryId, employee_id: EmployeeId },
-    InquiryTransferred { transferred: Box<Transferred>, at: Timestamp },
-    InquiryCancelled { inquiry_id: InquiryId, reason: String, employee_id: Option<EmployeeId>, names: Names },
-    HandlerNoted { customer_id: CustomerId, employee_id: Option<EmployeeId>, occurred_at: Timestamp },
-    RosterNoted { fact: RosterFact, effective_from: Timestamp },
-    AgentPresenceNoted { employee_id: EmployeeId, presence: Presence, missed: bool },
-    CustomersMerged { kept: CustomerId, merged: CustomerId },
-    WaitEnded { inquiry_id: InquiryId, wait: Wait, at: Timestamp },
-    RoutingAttempted { desk: String, next_due: Option<Timestamp>, at: Timestamp },
-    RosterTookEffect { until: Timestamp, at: Timestamp },
+    WrapUpEnded {
+        inquiry_id: InquiryId,
+        employee_id: EmployeeId,
+    },
+    InquiryTransferred {
+        transferred: Box<Transferred>,
+        at: Timestamp,
+    },
+    InquiryCancelled {
+        inquiry_id: InquiryId,
+        reason: String,
+        employee_id: Option<EmployeeId>,
+        names: Names,
+    },
+    HandlerNoted {
+        customer_id: CustomerId,
+        employee_id: Option<EmployeeId>,
+        occurred_at: Timestamp,
+    },
+    RosterNoted {
+        fact: RosterFact,
+        effective_from: Timestamp,
+    },
+    AgentPresenceNoted {
+        employee_id: EmployeeId,
+        presence: Presence,
+        missed: bool,
+    },
+    CustomersMerged {
+        kept: CustomerId,
+        merged: CustomerId,
+    },
+    WaitEnded {
+        inquiry_id: InquiryId,
+        wait: Wait,
+        at: Timestamp,
+    },
+    RoutingAttempted {
+        desk: String,
+        next_due: Option<Timestamp>,
+        at: Timestamp,
+    },
+    RosterTookEffect {
+        until: Timestamp,
+        at: Timestamp,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -32,6 +32,8 @@ pub fn choice_equals_the_naive_table(before: &State, event: &Event) {
     let Event::ReservationMade(offer) = event else { return };
     let table = candidates(before, offer.inquiry_id).unwrap_or_else(|| panic!("{offer:?}: the inquiry does not wait"));
     let decision = &offer.decision;
+    let again = decision_of(before, offer.inquiry_id);
+    assert_eq!(again, Some((offer.employee_id, decision.clone())), "decided again on the state just before the offer");
     let eligible: Vec<&Candidate> = table.iter().filter(|candidate| candidate.filter.is_none()).collect();
     let winner = table.first().unwrap_or_else(|| panic!("{offer:?}: nobody works here"));
     assert_eq!((winner.employee_id, winner.filter), (offer.employee_id, None), "{}", shown(offer, &table));

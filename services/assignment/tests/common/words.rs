@@ -126,8 +126,9 @@ pub fn position(code: &str, duties: &[&str], capacity_units: u32) -> PositionFac
 
 pub fn desk(code: &str, offsets: &[(Timestamp, i32)]) -> RosterFact {
     let beginning = Timestamp::from_micros(i64::MIN);
-    let offset = |(from, seconds): &(Timestamp, i32)| {
-        ZoneOffset { from: if *from == ALWAYS { beginning } else { *from }, seconds: *seconds }
+    let offset = |(from, seconds): &(Timestamp, i32)| ZoneOffset {
+        from: if *from == ALWAYS { beginning } else { *from },
+        seconds: *seconds,
     };
     RosterFact::Desk(DeskFacts { code: code.to_owned(), offsets: offsets.iter().map(offset).collect() })
 }

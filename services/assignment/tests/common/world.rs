@@ -28,18 +28,55 @@ impl std::fmt::Debug for Move {
 
 #[derive(Debug, Clone)]
 pub enum Happening {
-    Arrives { customer: u64, desk: usize, language: usize, category: usize, priority: u32, intent: Option<usize> },
+    Arrives {
+        customer: u64,
+        desk: usize,
+        language: usize,
+        category: usize,
+        priority: u32,
+        intent: Option<usize>,
+    },
     /// An intent of one of the last inquiries, or of one that is still to come.
-    Intent { back: i64, intent: usize },
-    Closes { pick: usize },
-    Accept { pick: usize, mistake: Mistake },
-    Reject { pick: usize, mistake: Mistake },
-    Complete { pick: usize },
-    Transfer { pick: usize, to: Option<usize>, intent: Option<usize> },
-    Presence { agent: usize, presence: Presence },
-    Handler { customer: u64, agent: Option<usize>, hours_ago: i64 },
-    Merge { kept: u64, merged: u64 },
-    Roster { fact: RosterFact, hours_ahead: i64 },
+    Intent {
+        back: i64,
+        intent: usize,
+    },
+    Closes {
+        pick: usize,
+    },
+    Accept {
+        pick: usize,
+        mistake: Mistake,
+    },
+    Reject {
+        pick: usize,
+        mistake: Mistake,
+    },
+    Complete {
+        pick: usize,
+    },
+    Transfer {
+        pick: usize,
+        to: Option<usize>,
+        intent: Option<usize>,
+    },
+    Presence {
+        agent: usize,
+        presence: Presence,
+    },
+    Handler {
+        customer: u64,
+        agent: Option<usize>,
+        hours_ago: i64,
+    },
+    Merge {
+        kept: u64,
+        merged: u64,
+    },
+    Roster {
+        fact: RosterFact,
+        hours_ahead: i64,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -85,7 +122,7 @@ pub fn agent_facts(agents: usize, desks: usize) -> impl Strategy<Value = AgentFa
 }
 
 fn position_facts() -> impl Strategy<Value = PositionFacts> {
-    let units = prop::sample::select(vec![0, 100, 100, 150, 200, 300]);
+    let units = prop::sample::select(vec![0, 100, 150, 200, 200, 300]);
     (0..POSITIONS.len(), 1..9_u32, some_of(&INTENTS[..6], 3), units, any::<bool>()).prop_map(
         |(n, version, duties, capacity_units, first_reception)| PositionFacts {
             code: POSITIONS[n].to_owned(),
@@ -103,17 +140,19 @@ fn policy() -> impl Strategy<Value = Policy> {
     let wrap_up = prop::sample::select(vec![0, 0, 60_000]);
     let priorities = prop::sample::subsequence(&INTENTS[..], 0..3);
     (1..9_u32, waits.clone(), waits, cost, wrap_up, 1..4_u32, priorities, 1..80_u32).prop_map(
-        |(version, sticky_wait_ms, experience_wait_ms, chat_cost, wrap_up_ms, misses_max, first, sticky_hours)| Policy {
-            version,
-            hash: [u8::try_from(version).expect("small"); 32],
-            sticky_wait_ms,
-            experience_wait_ms,
-            chat_cost,
-            wrap_up_ms,
-            misses_max,
-            sticky_hours,
-            priorities: first.into_iter().map(|intent| (intent.to_owned(), 5)).collect(),
-            ..Policy::default()
+        |(version, sticky_wait_ms, experience_wait_ms, chat_cost, wrap_up_ms, misses_max, first, sticky_hours)| {
+            Policy {
+                version,
+                hash: [u8::try_from(version).expect("small"); 32],
+                sticky_wait_ms,
+                experience_wait_ms,
+                chat_cost,
+                wrap_up_ms,
+                misses_max,
+                sticky_hours,
+                priorities: first.into_iter().map(|intent| (intent.to_owned(), 5)).collect(),
+                ..Policy::default()
+            }
         },
     )
 }
@@ -153,7 +192,7 @@ fn pause() -> impl Strategy<Value = Duration> {
 
 fn happening(agents: usize, desks: usize) -> impl Strategy<Value = Happening> {
     let pick = || 0..64_usize;
-    let customer = || 0..6_u64;
+    let customer = || 0..12_u64;
     let intent = || 0..INTENTS.len();
     let mistake = prop_oneof![
         12 => Just(Mistake::None),
@@ -174,10 +213,10 @@ fn happening(agents: usize, desks: usize) -> impl Strategy<Value = Happening> {
             }
         ),
         8 => (-3..12_i64, intent()).prop_map(|(back, intent)| Happening::Intent { back, intent }),
-        16 => (pick(), mistake.clone()).prop_map(|(pick, mistake)| Happening::Accept { pick, mistake }),
+        24 => (pick(), mistake.clone()).prop_map(|(pick, mistake)| Happening::Accept { pick, mistake }),
         8 => (pick(), mistake).prop_map(|(pick, mistake)| Happening::Reject { pick, mistake }),
-        10 => pick().prop_map(|pick| Happening::Complete { pick }),
-        6 => (pick(), prop::option::of(0..agents), prop::option::of(intent()))
+        14 => pick().prop_map(|pick| Happening::Complete { pick }),
+        12 => (pick(), prop::option::of(0..agents), prop::option::of(intent()))
             .prop_map(|(pick, to, intent)| Happening::Transfer { pick, to, intent }),
         4 => pick().prop_map(|pick| Happening::Closes { pick }),
         8 => (0..agents, presence).prop_map(|(agent, presence)| Happening::Presence { agent, presence }),
@@ -225,7 +264,6 @@ impl Play {
         let mut play = Self::default();
         moves.iter().for_each(|step| play.go(step));
         play.tenant.fire_due();
-        if std::env::var("COVER").is_ok() { for e in &play.tenant.events { let n=format!("{e:?}"); let n=n.split([' ','(']).next().unwrap_or("").to_owned(); eprintln!("COVER {n} {}", match e { assignment::domain::Event::ReservationMade(o)=>format!("{:?}",o.decision.rule), assignment::domain::Event::WaitEnded{wait,..}=>format!("{wait:?}"), _=>String::new()}); } }
         play
     }
 
@@ -316,7 +354,8 @@ impl Play {
 
     fn pick(&self, pick: usize, wanted: impl Fn(&Stage) -> bool) -> Option<InquiryId> {
         let live = self.tenant.state.live.inquiries.sorted();
-        let found: Vec<InquiryId> = live.iter().filter(|(_, inquiry)| wanted(&inquiry.stage)).map(|(id, _)| **id).collect();
+        let found: Vec<InquiryId> =
+            live.iter().filter(|(_, inquiry)| wanted(&inquiry.stage)).map(|(id, _)| **id).collect();
         (!found.is_empty()).then(|| found[pick % found.len()])
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::Global;
 use super::output::{self, name, table, text};
 use super::session::{Session, TenantArg, connect, refused};
-use crate::{client, cluster, contract, instant};
+use crate::{client, contract, instant};
 
 #[derive(Debug, Args)]
 pub struct ImportArgs {
@@ -57,11 +57,11 @@ pub(super) fn read(path: &Path) -> anyhow::Result<String> {
 }
 
 /// The company that a file is for: as given, as the file says, or the only one there is.
-pub(super) fn tenant_of_file(global: &Global, tenant: &TenantArg, yaml: &str) -> anyhow::Result<String> {
+pub(super) async fn tenant_of_file(global: &Global, tenant: &TenantArg, yaml: &str) -> anyhow::Result<String> {
     match (&tenant.tenant, roster::file::tenant_code(yaml)) {
         (Some(given), _) => Ok(given.clone()),
         (None, Some(code)) => Ok(code),
-        (None, None) => tenant.code(global).map_err(|_| {
+        (None, None) => tenant.code(global).await.map_err(|_| {
             anyhow!("which company is the file for? It has no `company.code`; add one, or give --tenant CODE")
         }),
     }
@@ -81,22 +81,11 @@ pub async fn import_company(session: &mut Session, yaml: String, dry_run: bool) 
     Ok(answer.into_inner().changes)
 }
 
-/// Remembers a company that was imported into the Fenliu of this machine's data folder.
-pub(super) fn note_tenant(global: &Global, code: &str) -> anyhow::Result<()> {
-    if global.address.is_some() {
-        return Ok(());
-    }
-    cluster::note_tenant(&global.data, code).context("write the company's code into the data folder")
-}
-
 pub async fn import(global: &Global, args: ImportArgs) -> anyhow::Result<ExitCode> {
     let yaml = read(&args.file)?;
-    let tenant = tenant_of_file(global, &args.tenant, &yaml)?;
+    let tenant = tenant_of_file(global, &args.tenant, &yaml).await?;
     let mut session = Session::with(connect(global).await?, tenant.clone()).await?;
     let changes = import_company(&mut session, yaml, args.dry_run).await?;
-    if !args.dry_run {
-        note_tenant(global, &tenant)?;
-    }
     let value = json!({ "tenant": tenant, "changes": changes, "dry_run": args.dry_run });
     output::show(global.json, &value, |_| changes_text(&tenant, &changes, args.dry_run));
     Ok(ExitCode::SUCCESS)

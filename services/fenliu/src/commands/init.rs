@@ -9,7 +9,7 @@ use proto::intent::{Example, LabelSource, TeachRequest};
 use proto::payroll::ActivatePlanRequest;
 use serde_json::json;
 
-use super::company::{changes_text, import_company, note_tenant, read, tenant_of_file};
+use super::company::{changes_text, import_company, read, tenant_of_file};
 use super::progress::Progress;
 use super::session::{Session, TenantArg, connect, refused};
 use super::{Global, output};
@@ -59,15 +59,13 @@ pub struct Loaded {
 
 pub async fn run(global: &Global, args: InitArgs) -> anyhow::Result<ExitCode> {
     let content = content(&args)?;
-    let tenant = tenant_of_file(global, &args.tenant, &content.company)?;
+    let tenant = tenant_of_file(global, &args.tenant, &content.company).await?;
     let mut session = Session::with(connect(global).await?, tenant.clone()).await?;
     let loaded = if args.dry_run {
         let changes = import_company(&mut session, content.company, true).await?;
         Loaded { changes, ..Loaded::default() }
     } else {
-        let loaded = load(&mut session, content).await?;
-        note_tenant(global, &tenant)?;
-        loaded
+        load(&mut session, content).await?
     };
     let value = json!({
         "tenant": tenant,
@@ -104,6 +102,7 @@ fn content(args: &InitArgs) -> anyhow::Result<Content> {
         let examples = labels(&read(path)?).map_err(|error| anyhow!("{}: {error}", path.display()))?;
         content.examples.extend(examples);
     }
+    content.examples = mixed(content.examples);
     Ok(content)
 }
 
@@ -123,6 +122,13 @@ pub fn labels(file: &str) -> anyhow::Result<Vec<(String, String)>> {
         examples.push((label.trim().to_owned(), text.to_owned()));
     }
     Ok(examples)
+}
+
+/// Examples in the order of a hash. Files are often sorted by label, and a classifier that learns one example after the
+/// other would know the last label best.
+pub fn mixed(mut examples: Vec<(String, String)>) -> Vec<(String, String)> {
+    examples.sort_by_cached_key(|(_, text)| *blake3::hash(text.as_bytes()).as_bytes());
+    examples
 }
 
 /// Sends a company. Doing it again changes nothing.

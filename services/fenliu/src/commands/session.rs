@@ -3,6 +3,7 @@
 use anyhow::{anyhow, bail};
 use clap::Args;
 use kernel::Timestamp;
+use proto::admin::ListTenantsRequest;
 use proto::intake::GetInquiryRequest;
 use runtime::Clock;
 use tonic::Status;
@@ -21,11 +22,18 @@ pub struct TenantArg {
 
 impl TenantArg {
     /// The code that was given, or the only one there is.
-    pub fn code(&self, global: &Global) -> anyhow::Result<String> {
+    pub async fn code(&self, global: &Global) -> anyhow::Result<String> {
         if let Some(code) = &self.tenant {
             return Ok(code.clone());
         }
-        match &cluster::tenants(&global.data)[..] {
+        let tenants = match &global.address {
+            Some(address) => {
+                let mut client = Client::connect(address.clone()).await?;
+                client.admin.list_tenants(ListTenantsRequest {}).await.map_err(refused)?.into_inner().tenants
+            }
+            None => cluster::tenants(&global.data).await?,
+        };
+        match &tenants[..] {
             [only] => Ok(only.clone()),
             [] => bail!(
                 "which company? None was imported into {} yet: make one with `fenliu init --company FILE`, or name one with --tenant CODE",
@@ -62,7 +70,7 @@ pub async fn connect(global: &Global) -> anyhow::Result<Client> {
 impl Session {
     pub async fn open(global: &Global, tenant: &TenantArg) -> anyhow::Result<Self> {
         let client = connect(global).await?;
-        Self::with(client, tenant.code(global)?).await
+        Self::with(client, tenant.code(global).await?).await
     }
 
     pub async fn with(client: Client, tenant: String) -> anyhow::Result<Self> {

@@ -56,7 +56,6 @@ async fn run_on(args: &DemoArgs, sample: &Sample, cluster: &Cluster) -> anyhow::
         "start (choose other addresses with --grpc and --http; port 0 takes a free one)",
     )?;
     let client = Client::connect(format!("http://{}", address.grpc)).await?;
-    crate::cluster::note_tenant(&args.data, TENANT)?;
     let begun = runtime::monotonic();
     let last = last_record(cluster).await?;
     let played_before = last.is_some_and(|last| last > sample.ends());

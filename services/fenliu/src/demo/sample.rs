@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use kernel::{Duration, Timestamp};
 
-use crate::commands::init::labels;
+use crate::commands::init::{labels, mixed};
 use crate::facts::{self, Fact};
 use crate::instant;
 
@@ -71,7 +71,7 @@ impl Sample {
         Ok(Self {
             company: read(dir, "company.yaml", built_in!("company.yaml"))?,
             plans: plans.collect::<Result<_, _>>()?,
-            examples: labels(&read(dir, "labelled.tsv", built_in!("labelled.tsv"))?).context("labelled.tsv")?,
+            examples: mixed(labels(&read(dir, "labelled.tsv", built_in!("labelled.tsv"))?).context("labelled.tsv")?),
             history: facts(&read(dir, "history.jsonl", built_in!("history.jsonl"))?, "history.jsonl")?,
             day,
         })

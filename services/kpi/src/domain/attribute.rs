@@ -1,10 +1,12 @@
 //! Attribution: a sale is credited to the last contact in the window before it.
 
+use std::collections::BTreeSet;
+
 use kernel::{CreditId, CustomerId, OrderId, OutcomeId, Stamp, Timestamp};
 
 use super::types::{
-    ATTRIBUTION_WINDOW, Attribution, Command, Contact, Credit, CreditKind, Early, Event, Granted, MEASURE_VERSION,
-    NewOrder, Order, Rating, State,
+    ATTRIBUTION_WINDOW, Attribution, Command, Contact, Credit, CreditKind, Customer, Early, Event, Granted,
+    MEASURE_VERSION, NewOrder, Order, Rating, State,
 };
 
 pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Vec<Event> {
@@ -13,13 +15,13 @@ pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Vec<Eve
         Command::NoteContact { customer_id, contact } => {
             let customer_id = state.root(customer_id);
             after.events.push(Event::ContactNoted { customer_id, contact: contact.clone() });
-            after.recredit(customer_id, None, Some(&contact), None);
+            after.recredit(customer_id, Change::Contact(&contact));
         }
         Command::NoteOrder(mut order) => {
             order.customer_id = state.root(order.customer_id);
             after.events.push(Event::OrderNoted(order.clone()));
             let kept = kept(&order, state.early.get(&order.order_id).cloned().unwrap_or_default());
-            after.recredit(order.customer_id, None, None, Some((order.order_id, &kept)));
+            after.recredit(order.customer_id, Change::Order(order.order_id, &kept));
         }
         Command::NotePayment { payment_id, order_id, amount, occurred_at } => {
             after.events.push(Event::PaymentNoted { payment_id, order_id, amount, occurred_at });
@@ -39,7 +41,7 @@ pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Vec<Eve
             let (kept, merged) = (state.root(kept), state.root(merged));
             if kept != merged {
                 after.events.push(Event::CustomersMerged { kept, merged });
-                after.recredit(kept, Some(merged), None, None);
+                after.recredit(kept, Change::Merge(merged));
             }
         }
         Command::NoteEmployee { employee_id, employee, effective_from } => {
@@ -67,6 +69,15 @@ fn kept(order: &NewOrder, early: Early) -> Order {
     }
 }
 
+/// What changes for a customer. Their orders are credited as they stand after it.
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    Contact(&'a Contact),
+    Order(OrderId, &'a Order),
+    /// The contacts and orders of this identity are the customer's too.
+    Merge(CustomerId),
+}
+
 /// The events of one decision as they are found.
 struct After<'a> {
     state: &'a State,
@@ -76,29 +87,34 @@ struct After<'a> {
 }
 
 impl After<'_> {
-    /// Credits all orders of a customer as they stand after the change: with another identity's contacts and orders,
-    /// one more contact, or one more order.
-    fn recredit(
-        &mut self,
-        customer: CustomerId,
-        merged: Option<CustomerId>,
-        contact: Option<&Contact>,
-        order: Option<(OrderId, &Order)>,
-    ) {
-        let known = [Some(customer), merged].into_iter().flatten().filter_map(|id| self.state.customers.get(&id));
-        let mut contacts: Vec<&Contact> = Vec::new();
-        let mut orders: Vec<(OrderId, &Order)> = Vec::new();
-        for known in known {
-            contacts.extend(&known.contacts);
-            orders.extend(known.orders.iter().filter_map(|id| self.state.orders.get(id).map(|order| (*id, order))));
-        }
-        contacts.extend(contact);
-        contacts.sort_by_key(|contact| (contact.occurred_at, contact.assignment_id));
-        orders.extend(order);
-        let first = orders.iter().map(|(id, order)| (order.occurred_at, *id)).min();
-        for (order_id, order) in orders {
-            let new_customer = first == Some((order.occurred_at, order_id));
-            let wanted = attribution(order, &contacts, new_customer);
+    /// Credits the orders that a change touches. Not all of the customer's: an account that many people buy from has
+    /// very many.
+    fn recredit(&mut self, customer: CustomerId, change: Change<'_>) {
+        let state = self.state;
+        let (contact, order, merged) = match change {
+            Change::Contact(contact) => (Some(contact), None, None),
+            Change::Order(order_id, order) => (None, Some((order_id, order)), None),
+            Change::Merge(merged) => (None, None, Some(merged)),
+        };
+        let identities = [Some(customer), merged].into_iter().flatten();
+        let known: Vec<&Customer> = identities.filter_map(|id| state.customers.get(&id)).collect();
+        let firsts = known.iter().filter_map(|known| known.orders.first().copied());
+        let firsts: BTreeSet<_> = firsts.chain(order.map(|(id, order)| (order.occurred_at, id))).collect();
+        let touched: BTreeSet<(Timestamp, OrderId)> = match change {
+            Change::Contact(contact) => {
+                let until = (contact.occurred_at + window(), OrderId::from_bytes([0xff; 16]));
+                let window = (contact.occurred_at, OrderId::default())..=until;
+                known.iter().flat_map(|known| known.orders.range(window.clone())).copied().collect()
+            }
+            // The order itself, and the one that was the customer's first until now.
+            Change::Order(..) => firsts.clone(),
+            Change::Merge(_) => known.iter().flat_map(|known| &known.orders).copied().collect(),
+        };
+        for (at, order_id) in touched {
+            let new = order.filter(|(id, _)| *id == order_id).map(|(_, order)| order);
+            let Some(order) = new.or_else(|| state.orders.get(&order_id)) else { continue };
+            let new_customer = firsts.first() == Some(&(at, order_id));
+            let wanted = attribution(order, last_contact(&known, contact, at), new_customer);
             if wanted != order.attribution {
                 self.change(order_id, order, wanted.as_ref(), customer);
             }
@@ -164,11 +180,19 @@ impl After<'_> {
     }
 }
 
-/// Whom an order belongs to: who an old system says, else the last contact in the window before it. `contacts` are
-/// in the order of time.
-fn attribution(order: &Order, contacts: &[&Contact], new_customer: bool) -> Option<Attribution> {
-    let before = contacts.partition_point(|contact| contact.occurred_at <= order.occurred_at);
-    let last = contacts[..before].last().filter(|last| order.occurred_at.since(last.occurred_at) <= window());
+/// The last contact with one of the identities in the window before `at`, `more` among them.
+fn last_contact<'a>(known: &[&'a Customer], more: Option<&'a Contact>, at: Timestamp) -> Option<&'a Contact> {
+    let of = |known: &&'a Customer| {
+        let before = known.contacts.partition_point(|contact| contact.occurred_at <= at);
+        known.contacts[..before].last()
+    };
+    let more = more.filter(|contact| contact.occurred_at <= at);
+    let last = known.iter().filter_map(of).chain(more).max_by_key(|contact| (contact.occurred_at, contact.assignment_id));
+    last.filter(|contact| at.since(contact.occurred_at) <= window())
+}
+
+/// Whom an order belongs to: who an old system says, else the last contact in the window before it.
+fn attribution(order: &Order, last: Option<&Contact>, new_customer: bool) -> Option<Attribution> {
     // A conversation of the past never pays, also when an order of today follows from it.
     let (employee_id, inquiry_id, desk, past) = match (order.handler, last) {
         (Some(handler), _) => (handler, None, String::new(), false),
@@ -196,7 +220,8 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
             insert_contact(contacts, contact.clone());
         }
         Event::OrderNoted(order) => {
-            state.customers.get_or_insert_with(order.customer_id, Default::default).orders.push(order.order_id);
+            let customer = state.customers.get_or_insert_with(order.customer_id, Default::default);
+            customer.orders.insert((order.occurred_at, order.order_id));
             let early = state.early.remove(&order.order_id).unwrap_or_default();
             state.orders.insert(order.order_id, kept(order, early));
         }
@@ -270,7 +295,7 @@ fn planted_cent() -> i64 {
 
 fn merge(state: &mut State, kept: CustomerId, merged: CustomerId) {
     let mut moved = state.customers.remove(&merged).unwrap_or_default();
-    for order in &moved.orders {
+    for (_, order) in &moved.orders {
         if let Some(order) = state.orders.get_mut(order) {
             order.customer_id = kept;
         }
@@ -280,6 +305,6 @@ fn merge(state: &mut State, kept: CustomerId, merged: CustomerId) {
     for contact in moved.contacts.drain(..) {
         insert_contact(&mut into.contacts, contact);
     }
-    let gone = super::Customer { merged_into: Some(kept), ..Default::default() };
+    let gone = Customer { merged_into: Some(kept), ..Default::default() };
     state.customers.insert(merged, gone);
 }

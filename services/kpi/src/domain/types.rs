@@ -5,7 +5,7 @@ use kernel::{
     RefusalKind, Timestamp,
 };
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Version of the attribution rule below; a credit names the one it was given by.
 pub const MEASURE_VERSION: u32 = 1;
@@ -155,7 +155,8 @@ pub struct Order {
 pub struct Customer {
     /// By time, then assignment.
     pub contacts: Vec<Contact>,
-    pub orders: Vec<OrderId>,
+    /// By time, then id: the first is the customer's first ever.
+    pub orders: BTreeSet<(Timestamp, OrderId)>,
     pub merged_into: Option<CustomerId>,
 }
 

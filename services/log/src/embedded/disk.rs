@@ -5,6 +5,7 @@ use std::io::{Error, ErrorKind, Result};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::faults::Faults;
 use super::scan::{Damage, ScanError};
@@ -190,4 +191,26 @@ impl Writable {
     pub(super) fn len(&self) -> Result<u64> {
         Ok(self.file.metadata()?.len())
     }
+}
+
+/// Durable writes a second that the disk under `dir` gives to one writer: `write` and `fdatasync` of `bytes` into
+/// zeroed space, for `span`. The limit that group commit is measured against; `now` is a monotone clock.
+pub fn raw_sync_rate(dir: &Path, bytes: usize, span: Duration, now: fn() -> Duration) -> Result<u64> {
+    let disk = Disk::new(dir, Arc::default());
+    fs::create_dir_all(disk.dir())?;
+    let size: u64 = 16 << 20;
+    disk.make_segment(u64::MAX, size)?;
+    let file = disk.write_segment(u64::MAX)?;
+    let block = vec![7; bytes];
+    let begun = now();
+    let mut writes = 0u64;
+    while now() - begun < span {
+        let at = (writes * bytes as u64) % (size - bytes as u64);
+        file.overwrite(&block, at)?;
+        file.sync()?;
+        writes += 1;
+    }
+    let micros = u64::try_from((now() - begun).as_micros()).unwrap_or(u64::MAX).max(1);
+    fs::remove_file(disk.segment_path(u64::MAX))?;
+    Ok(writes * 1_000_000 / micros)
 }

@@ -25,11 +25,11 @@ use scan::{Index, ScanError, scan};
 
 use crate::{AppendError, Batch, Boxed, Epoch, Log, ReadError, Record, TOPICS, Topic};
 
+pub use disk::raw_sync_rate;
 pub use faults::Faults;
 pub use inspect::{Stat, TopicStat, VerifyReport, dump, stat, verify};
 pub use read::{ReadOnly, read_only};
 pub use scan::{Cut, Damage};
-pub use writer::raw_sync_rate;
 
 /// Recent records kept in memory for readers that are nearly up to date, per topic and partition.
 const RING_BYTES: usize = 1 << 20;
@@ -103,7 +103,7 @@ pub struct Embedded {
     core: Arc<Core>,
     committer: Mutex<Option<JoinHandle<writer::Stopped>>>,
     /// The folder's lock, until the log is closed.
-    held: Mutex<Option<File>>,
+    held: Mutex<Option<Held>>,
 }
 
 /// What the committer's thread shares with everybody else. It does not hold the log itself: the last holder of that
@@ -162,7 +162,7 @@ impl Embedded {
     pub fn open(dir: &Path, options: Options) -> Result<Opened, OpenError> {
         let disk = Disk::new(dir, options.faults.clone());
         disk.make_dir()?;
-        let held = hold(dir)?;
+        let held = Held::take(dir)?;
         match disk.get("meta")? {
             None if disk.segments()?.is_empty() => {
                 disk.put("meta", &format!("fenliu log format 1 partitions {}", options.partitions))?;
@@ -208,12 +208,7 @@ impl Embedded {
                 tracing::warn!(%error, "no mark of a clean stop; the next start takes the last frame on trust");
             }
         }
-        // A process that is being started at this moment shares the open file: closing it would not give it up.
-        if let Some(held) = lock(&self.held).take()
-            && let Err(error) = held.unlock()
-        {
-            tracing::warn!(%error, "the folder's lock was not given up");
-        }
+        drop(lock(&self.held).take());
     }
 }
 
@@ -223,16 +218,30 @@ impl Drop for Embedded {
     }
 }
 
-/// Takes the folder's lock. A reader that looks whether there is a writer holds it for a moment.
-fn hold(dir: &Path) -> Result<File, OpenError> {
-    let held = File::create(dir.join("LOCK"))?;
-    for _ in 0..LOCK_TRIES {
-        if held.try_lock().is_ok() {
-            return Ok(held);
+/// The folder's lock.
+struct Held(File);
+
+impl Held {
+    /// Takes the lock. A reader that looks whether there is a writer holds it for a moment.
+    fn take(dir: &Path) -> Result<Self, OpenError> {
+        let held = File::create(dir.join("LOCK"))?;
+        for _ in 0..LOCK_TRIES {
+            if held.try_lock().is_ok() {
+                return Ok(Self(held));
+            }
+            std::thread::sleep(LOCK_PAUSE);
         }
-        std::thread::sleep(LOCK_PAUSE);
+        Err(OpenError::InUse(dir.display().to_string()))
     }
-    Err(OpenError::InUse(dir.display().to_string()))
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // A process that is being started at this moment shares the open file: closing it would not give it up.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the folder's lock was not given up");
+        }
+    }
 }
 
 fn partitions_in(meta: &str) -> Result<u16, OpenError> {

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -378,26 +376,4 @@ fn is_full(error: &std::io::Error) -> bool {
 
 fn failure(error: &std::io::Error) -> AppendError {
     if is_full(error) { AppendError::Full(error.to_string()) } else { AppendError::Unclear(error.to_string()) }
-}
-
-/// Durable writes a second that the disk under `dir` gives to one writer: `write` and `fdatasync` of `bytes` into
-/// zeroed space, for `span`. The limit that group commit is measured against; `now` is a monotone clock.
-pub fn raw_sync_rate(dir: &Path, bytes: usize, span: Duration, now: fn() -> Duration) -> std::io::Result<u64> {
-    let disk = Disk::new(dir, Arc::default());
-    std::fs::create_dir_all(disk.dir())?;
-    let size: u64 = 16 << 20;
-    disk.make_segment(u64::MAX, size)?;
-    let file = disk.write_segment(u64::MAX)?;
-    let block = vec![7; bytes];
-    let begun = now();
-    let mut writes = 0u64;
-    while now() - begun < span {
-        let at = (writes * bytes as u64) % (size - bytes as u64);
-        file.overwrite(&block, at)?;
-        file.sync()?;
-        writes += 1;
-    }
-    let micros = u64::try_from((now() - begun).as_micros()).unwrap_or(u64::MAX).max(1);
-    std::fs::remove_file(disk.segment_path(u64::MAX))?;
-    Ok(writes * 1_000_000 / micros)
 }

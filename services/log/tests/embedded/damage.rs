@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use log::{Batch, Damage, Embedded, OpenError};
+use log::{Batch, Damage, Embedded, OpenError, Topic};
 
 use crate::support::{
-    Chance, Contents, FrameAt, Image, contents, contents_of, file_name, folder, log_of, open, options,
+    Chains, Chance, Contents, FrameAt, Image, append, contents, contents_of, file_name, folder, log_of, open, options,
 };
 
 const SEGMENT_BYTES: u64 = 1400;
@@ -60,7 +60,7 @@ fn sample(clean: bool) -> (Image, Vec<Batch>) {
     }
     let image = Image::of(dir.path());
     assert_eq!(image.files.contains_key("clean"), clean);
-    assert!(image.frames().iter().map(|frame| &frame.file).collect::<std::collections::BTreeSet<_>>().len() > 2);
+    assert!(ends(&image.frames()).len() > 2);
     (image, batches)
 }
 
@@ -177,6 +177,31 @@ fn a_zeroed_page_is_refused_after_a_clean_stop() {
 #[test]
 fn a_zeroed_page_before_the_last_frame_is_refused_after_an_unclean_stop() {
     zero_each_page(false);
+}
+
+#[test]
+fn records_that_do_not_say_what_they_are_or_what_they_follow_are_found_by_the_check() {
+    let chains = || Chains::of(&contents_of(&[Chains::default().turn(0)]));
+    let altered = |at: usize| {
+        let mut batch = chains().batch(Topic::Intake, 0, &[b"x".to_vec()]);
+        let mut bytes = batch.records[0].bytes.to_vec();
+        bytes[at] ^= 1;
+        batch.records[0].bytes = bytes.into();
+        batch
+    };
+    // The format, the sequence number and the hash of the record before, in the envelope.
+    for (at, what) in [(0, "format"), (23, "says that it is"), (103, "does not follow")] {
+        let dir = folder();
+        let log = open(dir.path(), options(SEGMENT_BYTES)).log;
+        append(&*log, &Chains::default().turn(0)).unwrap();
+        append(&*log, &altered(at)).unwrap();
+        log.close();
+        let frame = Image::of(dir.path()).frames().pop().unwrap();
+        let report = log::verify(dir.path()).unwrap();
+        let damage = report.damage.unwrap();
+        assert!(damage.what.contains(what) && damage.offset as usize == frame.offset, "{damage}");
+        assert_eq!(report.records, 1);
+    }
 }
 
 #[test]

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use log::{Batch, Embedded, Log, ReadError, Topic};
 
 use crate::support::{
-    Chains, Chance, Contents, FrameAt, Image, contents, contents_of, file_name, folder, log_of, open, options,
-    read_from, wait,
+    Chains, Chance, Contents, FrameAt, Image, contents, contents_of, file_name, folder, large_folder, log_of, open,
+    options, read_from, wait,
 };
 
-/// Appends the same turn on many partitions and topics at once until some of them shared a group.
+/// Appends on many partitions and topics at once until many of them shared a group, and then some more.
 fn grouped(dir: &Path, segment_bytes: u64, groups: usize) -> (Arc<Embedded>, Vec<Batch>, Image) {
     let log = open(dir, options(segment_bytes)).log;
     let (mut chains, mut batches) = (Chains::default(), Vec::new());
+    let mut enough = false;
     for n in 0..200 {
         let wave: Vec<Batch> = [Topic::Intake, Topic::Kpi, Topic::Payroll]
             .into_iter()
@@ -26,9 +27,11 @@ fn grouped(dir: &Path, segment_bytes: u64, groups: usize) -> (Arc<Embedded>, Vec
         batches.extend(wave);
         let image = Image::of(dir);
         let frames = image.frames();
-        if frames.windows(3).filter(|three| three[0].durable_up_to == three[2].durable_up_to).count() >= groups {
+        // One wave more, so that a later group follows them.
+        if enough {
             return (log, batches, image);
         }
+        enough = frames.windows(3).filter(|three| three[0].durable_up_to == three[2].durable_up_to).count() >= groups;
     }
     panic!("no frames shared a group");
 }
@@ -41,6 +44,12 @@ fn a_flip_in_a_group_is_refused_when_a_later_group_proves_that_it_was_durable() 
     let frames = image.frames();
     let last_group = frames.last().unwrap().durable_up_to;
     let copy = folder();
+    let first_of_several = |two: &[FrameAt]| {
+        two[0].durable_up_to == two[1].durable_up_to
+            && two[0].durable_up_to + 1 == two[0].frame_no
+            && two[0].frame_no <= last_group
+    };
+    assert!(frames.windows(2).any(first_of_several), "no group of several frames before the last");
     for frame in &frames {
         let mut flipped = image.clone();
         flipped.files.get_mut(&frame.file).unwrap()[frame.offset + frame.length - 1] ^= 1;
@@ -134,7 +143,7 @@ fn a_bit_flipped_while_the_log_is_open_for_writing_is_refused_when_it_is_read() 
 #[test]
 fn a_flip_in_any_bit_of_a_frames_head_is_refused_in_a_segment_of_many_megabytes() {
     // Lengths that point far away, with frames larger than what is read at once.
-    let dir = folder();
+    let dir = large_folder();
     let log = open(dir.path(), options(8 << 20)).log;
     let mut chains = Chains::default();
     let payloads = [1 << 10, 2 << 20, 1 << 10, 1 << 10].map(|size| vec![b'x'; size]);

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use log::{AppendError, Batch, Log, Topic};
 
@@ -206,7 +207,8 @@ fn the_process_ends_before_anybody_is_answered_after_a_failed_sync() {
     spare_is_there(dir.path());
     faults.sync.store(0, Ordering::Relaxed);
     let mut last = log.append(chains.turn(0));
-    drop(ENDING.1.wait_while(ENDING.0.lock().unwrap(), |state| !state.0).unwrap());
+    let ending = ENDING.1.wait_timeout_while(ENDING.0.lock().unwrap(), Duration::from_secs(20), |state| !state.0);
+    assert!(!ending.unwrap().1.timed_out(), "the process did not end");
     let mut context = Context::from_waker(Waker::noop());
     assert!(matches!(last.as_mut().poll(&mut context), Poll::Pending));
     let seen = *log.end(Topic::Intake, 0).borrow();

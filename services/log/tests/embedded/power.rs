@@ -218,7 +218,9 @@ fn what_a_killed_process_left_unsynced_is_made_durable_before_anybody_sees_it() 
     const SEED: u64 = 5;
     let mut chance = Chance(SEED);
     let (first, given) = recorded(0, 4, &mut chance);
-    for killed in (1..first.len()).step_by(7) {
+    // Also where a name is there and not durable yet.
+    let renamed = |killed: usize| matches!(first[killed - 1].0, Step::Rename { .. });
+    for killed in (1..first.len()).filter(|killed| killed % 9 == 0 || renamed(*killed)) {
         let mut disk = Cached::default();
         first[..killed].iter().for_each(|(step, _)| disk.take(step));
         let dir = folder();

@@ -1,11 +1,13 @@
 //! Reading: from any place, from memory and from disk, and beside the writer.
 
+use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Batch, Log, ReadError, Topic};
 
 use crate::support::{
-    Chains, Contents, PARTITIONS, append, contents, contents_of, folder, log_of, open, options, read_from, wait,
+    Chains, Contents, Image, PARTITIONS, append, contents, contents_of, file_name, folder, large_folder, log_of, open,
+    options, read_from, wait,
 };
 
 /// Every start, and pieces from the smallest to more than all.
@@ -43,7 +45,7 @@ fn memory_disk_and_a_reader_beside_give_the_same_records_from_any_place() {
 
 #[test]
 fn a_topic_that_is_partly_in_memory_is_read_without_a_seam() {
-    let dir = folder();
+    let dir = large_folder();
     let log = open(dir.path(), options(8 << 20)).log;
     let mut chains = Chains::default();
     // More than the recent records that are kept in memory.
@@ -57,7 +59,7 @@ fn a_topic_that_is_partly_in_memory_is_read_without_a_seam() {
 
 #[test]
 fn batches_larger_than_what_is_read_at_once_are_read_and_read_past() {
-    let dir = folder();
+    let dir = large_folder();
     let log = open(dir.path(), options(8 << 20)).log;
     let mut chains = Chains::default();
     let large = |n: u8| vec![n; (1 << 20) + 700_000 + usize::from(n)];
@@ -80,7 +82,7 @@ fn batches_larger_than_what_is_read_at_once_are_read_and_read_past() {
 
 #[test]
 fn frames_of_every_length_are_read_across_the_edges_of_what_is_read_at_once() {
-    let dir = folder();
+    let dir = large_folder();
     let log = open(dir.path(), options(6 << 20)).log;
     let mut chains = Chains::default();
     // A first frame that ends close to the first mebibyte, by every multiple of eight around it.
@@ -145,7 +147,7 @@ fn a_reader_sees_nothing_that_is_not_durable() {
     let (log, batches) = log_of(dir.path(), 16 << 10, 5);
     let mark = dir.path().join("log").join("durable");
     for frames in 0..=5u64 {
-        std::fs::write(&mark, frames.to_le_bytes()).unwrap();
+        fs::write(&mark, frames.to_le_bytes()).unwrap();
         let whole = &batches[..usize::try_from(frames).unwrap()];
         assert_eq!(contents(&*log::read_only(dir.path()).unwrap()).unwrap(), contents_of(whole));
         assert_eq!(log::verify(dir.path()).unwrap().frames, frames);
@@ -158,7 +160,7 @@ fn a_reader_sees_nothing_that_is_not_durable() {
 fn a_reader_beside_a_writer_that_has_only_just_begun_sees_an_empty_log() {
     let dir = folder();
     let log = open(dir.path(), options(16 << 10)).log;
-    std::fs::remove_file(dir.path().join("log").join("durable")).unwrap();
+    fs::remove_file(dir.path().join("log").join("durable")).unwrap();
     assert_eq!(contents(&*log::read_only(dir.path()).unwrap()).unwrap(), Contents::new());
     drop(log);
 }
@@ -166,7 +168,8 @@ fn a_reader_beside_a_writer_that_has_only_just_begun_sees_an_empty_log() {
 #[test]
 fn readers_and_writers_that_come_and_go_never_disturb_each_other() {
     let dir = folder();
-    let (log, batches) = log_of(dir.path(), 2048, 3);
+    // Long enough that a writer comes while a reader is at it.
+    let (log, batches) = log_of(dir.path(), 2048, 300);
     drop(log);
     let done = AtomicBool::new(false);
     let look = || {
@@ -191,9 +194,9 @@ fn readers_and_writers_that_come_and_go_never_disturb_each_other() {
         scope.spawn(look);
         let mut chains = Chains::of(&contents_of(&batches));
         let mut failed = Vec::new();
-        for _ in 0..150 {
+        for _ in 0..60 {
             match log::Embedded::open(dir.path(), options(2048)) {
-                Ok(opened) => (0..8).for_each(|n| append(&*opened.log, &chains.turn(n)).unwrap()),
+                Ok(opened) => (0..20).for_each(|n| append(&*opened.log, &chains.turn(n)).unwrap()),
                 Err(error) => failed.push(error.to_string()),
             }
         }
@@ -203,11 +206,65 @@ fn readers_and_writers_that_come_and_go_never_disturb_each_other() {
 }
 
 #[test]
+fn a_reader_that_a_writer_overtakes_does_not_take_what_it_sees_for_damage() {
+    // The reader finds no writer and is held up behind the first segment and behind the second, by pipes in the place
+    // of segments. Meanwhile a writer comes and writes all of them.
+    let dir = folder();
+    let (log, _) = log_of(dir.path(), 1200, 14);
+    let image = Image::of(dir.path());
+    drop(log);
+    let (frames, file) = (image.frames(), |number: u64| dir.path().join("log").join(format!("{number:010}.seg")));
+    assert!(frames.last().unwrap().file >= file_name(file(3).to_str().unwrap()), "too few segments");
+    let mut before = image.clone();
+    before.files.retain(|name, _| !name.ends_with(".seg"));
+    let mut first = image.files["0000000000.seg"].clone();
+    first[frames[0].end()..].fill(0);
+    before.files.insert("0000000000.seg".to_owned(), first);
+    before.files.insert("0000000003.seg".to_owned(), vec![0; 1200]);
+    before.files.insert("durable".to_owned(), 1u64.to_le_bytes().to_vec());
+    before.write_to(dir.path());
+    for number in [1, 2] {
+        assert!(std::process::Command::new("mkfifo").arg(file(number)).status().unwrap().success());
+    }
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| log::verify(dir.path()).unwrap());
+        let until_read = |number| drop(fs::File::options().write(true).open(file(number)).unwrap());
+        until_read(1);
+        let writer = fs::File::create(dir.path().join("LOCK")).unwrap();
+        writer.lock().unwrap();
+        fs::remove_file(file(1)).unwrap();
+        for number in [0, 1, 3] {
+            fs::write(file(number), &image.files[&file_name(file(number).to_str().unwrap())]).unwrap();
+        }
+        let durable = frames.iter().filter(|frame| frame.file < file_name(file(2).to_str().unwrap())).count() as u64;
+        fs::write(dir.path().join("log").join("durable"), durable.to_le_bytes()).unwrap();
+        until_read(2);
+        let report = reader.join().unwrap();
+        assert_eq!((report.frames, report.damage, report.cut), (durable, None, None));
+    });
+}
+
+#[test]
+fn a_reader_that_looks_whether_there_is_a_writer_does_not_keep_one_out() {
+    let dir = folder();
+    drop(log_of(dir.path(), 2048, 3));
+    let held = fs::File::open(dir.path().join("LOCK")).unwrap();
+    held.lock_shared().unwrap();
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| log::Embedded::open(dir.path(), options(2048)).map(drop));
+        // Most likely the writer finds the lock held by now; where it is slower, there is nothing to wait for.
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        held.unlock().unwrap();
+        writer.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn readers_change_nothing_on_disk() {
     let dir = folder();
     let (log, _) = log_of(dir.path(), 16 << 10, 5);
     log.close();
-    let before = crate::support::Image::of(dir.path());
+    let before = Image::of(dir.path());
     let reader = log::read_only(dir.path()).unwrap();
     contents(&*reader).unwrap();
     log::verify(dir.path()).unwrap();
@@ -215,7 +272,7 @@ fn readers_change_nothing_on_disk() {
     log::dump(dir.path(), |_| {}).unwrap();
     assert!(wait(reader.fence(Topic::Kpi, 0)).is_err());
     assert!(append(&*reader, &Chains::default().turn(0)).is_err());
-    assert_eq!(crate::support::Image::of(dir.path()), before);
+    assert_eq!(Image::of(dir.path()), before);
 }
 
 #[test]

@@ -30,6 +30,11 @@ pub fn folder() -> TempDir {
         .unwrap()
 }
 
+/// For a few large segments, for which a folder in memory may be too small.
+pub fn large_folder() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
 pub fn options(segment_bytes: u64) -> Options {
     Options {
         partitions: PARTITIONS,

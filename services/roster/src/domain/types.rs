@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Currency, EmployeeId, Rate, Refusal, RefusalKind, Sealed, Timestamp};
+use kernel::{CommandId, Currency, EmployeeId, Rate, Refusal, RefusalKind, Sealed, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,8 @@ pub enum Presence {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Company {
+    /// The tenant's code, as requests name it.
+    pub code: String,
     pub name: String,
     pub currency: Currency,
     /// IANA zone of periods and days.
@@ -68,6 +70,8 @@ pub struct Employee {
     pub name: Option<Sealed>,
     /// Keyed hash of the name: tells whether it changed.
     pub name_mac: [u8; 16],
+    /// The command that the name was sealed for.
+    pub name_command_id: CommandId,
     pub desk: String,
     pub position: String,
     /// Skill and level 1..5.
@@ -80,7 +84,8 @@ pub struct Employee {
 impl Employee {
     /// Equal but for how the name is sealed.
     pub(crate) fn same(&self, other: &Self) -> bool {
-        Self { name: None, ..self.clone() } == Self { name: None, ..other.clone() }
+        let sealed = |employee: &Self| Self { name: None, name_command_id: CommandId::default(), ..employee.clone() };
+        sealed(self) == sealed(other)
     }
 }
 

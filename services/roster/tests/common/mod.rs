@@ -38,6 +38,7 @@ pub fn company() -> Company {
         currency: Currency::CNY,
         zone: "Asia/Shanghai".to_owned(),
         legal_entity: "SH01".to_owned(),
+        code: "test".to_owned(),
     }
 }
 
@@ -87,6 +88,7 @@ pub fn employee(code: &str, desk: &str, position: &str, experience_months: u32) 
         code: code.to_owned(),
         name: Some(sealed_name(code, 1)),
         name_mac: [7; 16],
+        name_command_id: kernel::CommandId::from_bytes([6; 16]),
         desk: desk.to_owned(),
         position: position.to_owned(),
         skills: vec![("hydraulics".to_owned(), 3)],
