@@ -60,6 +60,11 @@ fn comment_of(message: &MessageDescriptor) -> Option<String> {
     place.leading_comments.clone()
 }
 
+/// The message behind a schema number.
+pub fn event_message(topic: Topic, schema: u16) -> Option<MessageDescriptor> {
+    EVENTS.get(&(topic, schema)).cloned()
+}
+
 /// An event's name and its payload as JSON.
 pub fn event(topic: Topic, schema: u16, payload: &[u8]) -> anyhow::Result<(String, Value)> {
     let message = EVENTS

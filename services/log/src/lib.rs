@@ -14,8 +14,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use embedded::{
-    Cut, Damage, Embedded, Faults, OpenError, Opened, Options, ReadOnly, Stat, TopicStat, VerifyReport, dump, raw_sync_rate,
-    read_only, stat, verify,
+    Cut, Damage, Embedded, Faults, OpenError, Opened, Options, Pass, ReadOnly, Stat, TopicStat, VerifyReport, dump, pass,
+    raw_sync_rate, read_only, stat, verify,
 };
 pub use envelope::{Causation, Envelope, EnvelopeError, Header, record_hash};
 pub use topic::{TOPICS, Topic};

@@ -6,7 +6,7 @@ use common::{
     TODAY, Tenant, company, day, desk, employee, given_company, id, import, policy, position, sealed_name, set,
     whole_company,
 };
-use kernel::{Currency, Refusal, RefusalKind};
+use kernel::{CommandId, Currency, Refusal, RefusalKind};
 use roster::domain::{Command, Company, Desk, Employee, Event, Presence, Rejection, Wanted, ZoneOffset};
 
 fn hire(employee: Employee) -> Wanted {
@@ -70,6 +70,7 @@ fn a_name_that_is_only_sealed_anew_is_no_change_and_another_name_is() {
     let mut tenant = given_company();
     let mut same = employee("E01", "east", "service", 24);
     same.name = Some(sealed_name("E01", 2));
+    same.name_command_id = CommandId::from_bytes([2; 16]);
     assert_eq!(tenant.tell(day(1), &import(hire(same.clone()), day(1))), Ok(Vec::new()));
     same.name_mac = [8; 16];
     assert_eq!(kinds(&tenant.tell(day(1), &import(hire(same), day(1))).unwrap()), ["employee"]);

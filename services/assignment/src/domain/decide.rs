@@ -252,10 +252,9 @@ impl Deciding<'_> {
         let Some(end) = self.offer_end(inquiry) else { return };
         let employee_id = end.employee_id;
         let misses = self.agent(employee_id).map_or(0, |agent| agent.misses) + 1;
-        let present = self.live.presence.get(&employee_id) == Some(&Presence::Available);
         self.events.push(Event::ReservationTimedOut { end, misses, at: self.at() });
         let mut inquiry = self.declined(inquiry, employee_id);
-        if present && misses >= self.live.policy.misses_max {
+        if misses >= self.live.policy.misses_max {
             let presence = Presence::Paused;
             self.events.push(Event::AgentPresenceNoted { employee_id, presence, missed: true });
             if let Some(now) = self.now(employee_id).filter(|now| now.status == Status::Available) {

@@ -270,10 +270,7 @@ fn took_effect(live: &mut Live, until: Timestamp, at: Timestamp) {
             RosterFact::Agent(facts) => live.put_agent(facts, at),
             RosterFact::Left(employee) => live.agent_left(employee, at),
             RosterFact::Position(position) => {
-                // Out by the old capacity, in by the new one.
-                live.unindex_all();
                 live.positions.insert(position.code.clone(), position);
-                live.index_all();
                 rebuild = true;
             }
             RosterFact::Desk(facts) => {
@@ -283,9 +280,7 @@ fn took_effect(live: &mut Live, until: Timestamp, at: Timestamp) {
                 live.route_soon(&code, at);
             }
             RosterFact::Policy(policy) => {
-                live.unindex_all();
                 live.policy = policy;
-                live.index_all();
                 rebuild = true;
             }
             RosterFact::Seed(seed) => {

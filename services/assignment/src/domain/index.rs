@@ -109,15 +109,6 @@ impl Live {
         }
     }
 
-    /// Around a change of what loads and room are measured by.
-    pub(super) fn unindex_all(&mut self) {
-        self.each_agent(Self::unindex);
-    }
-
-    pub(super) fn index_all(&mut self) {
-        self.each_agent(Self::index);
-    }
-
     fn each_agent(&mut self, change: impl Fn(&mut Self, EmployeeId)) {
         let agents: Vec<EmployeeId> = self.agents.sorted().into_iter().map(|(id, _)| *id).collect();
         agents.into_iter().for_each(|id| change(self, id));

@@ -7,7 +7,8 @@ use kernel::{EmployeeId, InquiryId, Violation};
 use super::choice::free_key;
 use super::index::{skills, spoken};
 use super::queue::place_of;
-use super::state::{Desk, Live, Memory, OfferState, Profile, Queue, Stage, State, Status};
+use super::state::{Agent, Desk, Live, Memory, OfferState, Profile, Queue, Stage, State, Status};
+use super::types::Presence;
 use super::wish::need_now;
 
 fn violated(law: &'static str, what: String) -> Result<(), Violation> {
@@ -155,6 +156,11 @@ fn reservations(state: &State) -> Result<(), Violation> {
     for (id, inquiry) in state.live.inquiries.sorted() {
         let Stage::Reserved { reservation_id, .. } = inquiry.stage else { continue };
         open += 1;
+        let asked = inquiry.stage.holder().and_then(|(employee, _)| state.live.agents.get(&employee));
+        let there = |agent: &Agent| state.live.presence.get(&agent.facts.employee_id) == Some(&Presence::Available);
+        if !asked.is_some_and(|agent| there(agent) && !agent.left) {
+            return violated("an offer is open only to who is there", format!("{id} is offered to {asked:?}"));
+        }
         if reservations.get(&reservation_id) != Some(&(*id, OfferState::Pending)) {
             return violated(law, format!("{id} has {reservation_id}"));
         }

@@ -148,6 +148,18 @@ fn those_who_decline_and_those_who_hand_on_keep_the_inquirys_place() {
 }
 
 #[test]
+fn one_whom_an_agent_declined_does_not_stand_in_the_way_of_those_behind() {
+    let mut tenant = alike(1);
+    let first = tenant.ask(ask(1, "price"));
+    tenant.reject(first);
+    tenant.roster(RosterFact::Agent(working(agent("A0", "all"), &[shift(7, 0, 24)])));
+    let second = tenant.ask(ask(2, "price"));
+    assert_eq!([first, second].map(|id| tenant.status(id)), ["pending", "pending"]);
+    tenant.roster(RosterFact::Agent(agent("A0", "all")));
+    assert_eq!([first, second].map(|id| tenant.status(id)), ["pending", "reserved A0"]);
+}
+
+#[test]
 fn an_agent_who_becomes_free_gets_as_many_as_they_have_room_for() {
     let mut tenant = alike(1);
     tenant.roster(RosterFact::Position(position("all", &["out_of_scope"], 300)));

@@ -141,10 +141,7 @@ enum Command {
         command: Option<parked::ParkedCommand>,
     },
     /// Measure: print one figure, with the machine's own limits beside it.
-    Bench {
-        /// Which figure.
-        name: String,
-    },
+    Bench(crate::bench::BenchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -225,6 +222,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify => verify::run(global).await,
         Command::Log(command) => log::run(global, command),
         Command::Parked { command } => parked::run(global, command).await,
-        Command::Bench { name } => crate::bench::run(&name, global.json).await,
+        Command::Bench(args) => crate::bench::run(global, &args).await,
     }
 }

@@ -130,6 +130,18 @@ pub(super) fn records(head: &Head, bytes: &Bytes) -> Result<Vec<Record>, NoFrame
     Ok(records)
 }
 
+/// The bytes of each record in a checked frame's body; ends early where a record is cut.
+pub(super) fn bodies(body: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        let head = body.get(at..at + RECORD_HEAD)?;
+        let length = u32::from_le_bytes(array(head, 4)) as usize;
+        let record = body.get(at + RECORD_HEAD..at + RECORD_HEAD + length)?;
+        at += RECORD_HEAD + length;
+        Some(record)
+    })
+}
+
 /// Bytes that a batch takes as a frame.
 pub(super) fn size_of(batch: &Batch) -> usize {
     let body: usize = batch.records.iter().map(|record| RECORD_HEAD + record.bytes.len()).sum();

@@ -7,6 +7,7 @@ mod disk;
 mod faults;
 mod frame;
 mod inspect;
+mod pass;
 mod read;
 mod scan;
 mod writer;
@@ -28,6 +29,7 @@ use crate::{AppendError, Batch, Boxed, Epoch, Log, ReadError, Record, TOPICS, To
 pub use disk::raw_sync_rate;
 pub use faults::Faults;
 pub use inspect::{Stat, TopicStat, VerifyReport, dump, stat, verify};
+pub use pass::{Pass, pass};
 pub use read::{ReadOnly, read_only};
 pub use scan::{Cut, Damage};
 

@@ -174,8 +174,15 @@ fn failed(error: std::io::Error) -> ReadError {
 
 fn read_chunk(file: &File, offset: u64, wanted: usize) -> std::io::Result<Bytes> {
     let mut bytes = vec![0; wanted];
+    let filled = read_into(file, offset, &mut bytes)?;
+    bytes.truncate(filled);
+    Ok(bytes.into())
+}
+
+/// Fills `bytes` from the file, as far as it goes.
+pub(super) fn read_into(file: &File, offset: u64, bytes: &mut [u8]) -> std::io::Result<usize> {
     let mut filled = 0;
-    while filled < wanted {
+    while filled < bytes.len() {
         match file.read_at(&mut bytes[filled..], offset + filled as u64) {
             Ok(0) => break,
             Ok(count) => filled += count,
@@ -183,8 +190,7 @@ fn read_chunk(file: &File, offset: u64, wanted: usize) -> std::io::Result<Bytes>
             Err(error) => return Err(error),
         }
     }
-    bytes.truncate(filled);
-    Ok(bytes.into())
+    Ok(filled)
 }
 
 /// The durable prefix of a log, as it was when it was opened. Changes nothing on disk.
