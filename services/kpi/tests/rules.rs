@@ -102,6 +102,7 @@ fn a_refund_and_a_payment_that_arrive_before_their_order_wait_for_it() {
     assert_eq!(kinds(&events), ["order", "granted", "granted"]);
     assert_eq!(tenant.credited(1), Some((employee(ANNA), 6_000)));
     assert_eq!(tenant.state.orders.get(&common::order_id(1)).unwrap().paid, 10_000);
+    assert!(tenant.state.early.is_empty(), "nothing waits any more");
 }
 
 #[test]

@@ -18,22 +18,23 @@ use crate::cluster::Cluster;
 const LOOKS: Duration = Duration::from_millis(400);
 const TALKS: Duration = Duration::from_secs(60);
 
-/// An inquiry of one's own, as grpcurl takes it.
-pub(super) fn example_request() -> String {
+/// An inquiry of one's own, as grpcurl takes it, with the platform's id of it.
+pub(super) fn example_request() -> (String, String) {
     let now = crate::instant::text(runtime::Clock::real().now());
-    let id = new_command().unwrap_or_default();
-    json!({
+    let command_id = new_command().unwrap_or_default();
+    let external_id = format!("mine-{}", command_id.get(..8).unwrap_or_default());
+    let request = json!({
         "tenant": TENANT,
-        "commandId": id,
+        "commandId": command_id,
         "issuedAt": now,
         "occurredAt": now,
         "platform": "shop",
-        "externalId": format!("mine-{}", &id[..8]),
+        "externalId": external_id,
         "desk": "domestic",
         "customer": {"platform": "shop", "externalId": "me", "language": "zh"},
         "messages": [{"externalId": "1", "direction": "DIRECTION_CUSTOMER", "text": "小松PC200的主泵多少钱", "occurredAt": now}],
-    })
-    .to_string()
+    });
+    (external_id, request.to_string())
 }
 
 /// Puts all agents on duty until the token is cancelled.

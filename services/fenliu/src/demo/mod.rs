@@ -104,6 +104,7 @@ fn partition(log: &dyn Log) -> u16 {
 fn where_to_look(args: &DemoArgs, address: &Address) {
     let Address { grpc, http, .. } = address;
     let data = args.data.display();
+    let (id, request) = live::example_request();
     eprintln!(
         "
 Fenliu is up on {data}, in real time, with the sample's agents on duty.
@@ -111,10 +112,10 @@ Fenliu is up on {data}, in real time, with the sample's agents on duty.
   metrics  http://{http}/metrics
 Submit an inquiry of your own, then see who has it and why:
   fenliu --data {data} submit --desk domestic --customer shop:me '小松PC200的主泵多少钱'
-  fenliu --data {data} explain shop:ID        (the ID that it printed)
+  fenliu --data {data} explain INQUIRY        (the inquiry's id that it printed)
 or with grpcurl:
-  grpcurl -plaintext -d '{}' {grpc} fenliu.intake.v1.IntakeService/SubmitInquiry
-Ctrl-C stops it; started again it goes on from its log.",
-        live::example_request()
+  grpcurl -plaintext -d '{request}' {grpc} fenliu.intake.v1.IntakeService/SubmitInquiry
+  fenliu --data {data} explain shop:{id}
+Ctrl-C stops it; started again it goes on from its log."
     );
 }

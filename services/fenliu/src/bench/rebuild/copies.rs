@@ -181,8 +181,10 @@ impl Copy {
 
     fn apply(&self, piece: &Piece, seq: u64, hash: &[u8; 32]) -> anyhow::Result<Bytes> {
         let mut bytes = piece.bytes.clone();
-        if piece.is_event {
-            bytes[TENANT_AT..TENANT_AT + 16].copy_from_slice(&self.tenant);
+        let tenant = &mut bytes[TENANT_AT..TENANT_AT + 16];
+        // A `Batch` record belongs to nobody.
+        if tenant.iter().any(|byte| *byte != 0) {
+            tenant.copy_from_slice(&self.tenant);
         }
         bytes[SEQ_AT..SEQ_AT + 8].copy_from_slice(&seq.to_le_bytes());
         bytes[TIME_AT..TIME_AT + 8].copy_from_slice(&(piece.recorded_at + self.shift_us).to_le_bytes());
