@@ -10,6 +10,7 @@ impl Chance {
         Self(seed ^ actor.wrapping_mul(0xd6e8_feb8_6659_fd93))
     }
 
+    #[expect(clippy::should_implement_trait, reason = "chance never ends, and nobody iterates over it")]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;

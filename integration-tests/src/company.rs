@@ -36,8 +36,8 @@ effective_from: \"2026-01-01T00:00:00Z\"
 desks:
   - {{ code: main, name_zh: 主, name_en: Main, zone: Asia/Shanghai }}
 positions:
-  - {{ code: sales, name_zh: 销售, name_en: Sales, duties: [price_quote, out_of_scope], capacity_units: 400, first_reception: true, plan: sales }}
-  - {{ code: service, name_zh: 客服, name_en: Service, duties: [order_status], capacity_units: 400 }}
+  - {{ code: sales, name_zh: 销售, name_en: Sales, duties: [price_quote, out_of_scope], capacity_units: 2000, first_reception: true, plan: sales }}
+  - {{ code: service, name_zh: 客服, name_en: Service, duties: [order_status], capacity_units: 2000 }}
 policy: {{ intent_wait_ms: {intent_wait}, accept_timeout_ms: {accept_timeout}, wrap_up_ms: {wrap_up}, misses_max: 100000, sticky_wait_ms: 200, experience_wait_ms: 200 }}
 employees:
 {employees}"

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test that uses it")]
 
+pub mod cases;
 pub mod chance;
 pub mod company;
 pub mod evidence;
@@ -11,3 +12,5 @@ pub mod open;
 pub mod people;
 pub mod raw;
 pub mod server;
+pub mod table;
+pub mod watcher;

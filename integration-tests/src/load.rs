@@ -14,6 +14,9 @@ use tonic::{Code, Status};
 use crate::chance::Chance;
 use crate::people;
 
+/// Longer than clients of a working server ever wait, on any machine.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+
 /// An answer that a client got: it must be true for ever.
 #[derive(Debug, Clone)]
 pub struct Acked {
@@ -29,12 +32,25 @@ pub struct Acked {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum What {
     /// A fact from outside: its kind, its platform's id, and the id that it got.
-    Fact { kind: &'static str, external_id: String, id: String },
+    Fact {
+        kind: &'static str,
+        external_id: String,
+        id: String,
+    },
     Presence,
-    Accepted { reservation_id: String, assignment_id: String },
-    Rejected { reservation_id: String },
-    Completed { inquiry_id: String },
-    Transferred { inquiry_id: String },
+    Accepted {
+        reservation_id: String,
+        assignment_id: String,
+    },
+    Rejected {
+        reservation_id: String,
+    },
+    Completed {
+        inquiry_id: String,
+    },
+    Transferred {
+        inquiry_id: String,
+    },
 }
 
 /// A command that was refused for good: nothing of it may ever be on the log.
@@ -144,9 +160,12 @@ impl Load {
     /// Lets the clients begin nothing new, finish what is open, and end.
     pub async fn finish(mut self) -> Memory {
         self.finish.send_replace(true);
-        while let Some(ended) = self.clients.join_next().await {
-            ended.unwrap().unwrap();
-        }
+        let ended = async {
+            while let Some(ended) = self.clients.join_next().await {
+                ended.unwrap().unwrap();
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("every client gets its answers at last");
         std::mem::take(&mut *self.memory.lock().unwrap())
     }
 }

@@ -66,7 +66,8 @@ impl Open {
     /// The end of every topic's partition.
     pub fn ends(&self) -> BTreeMap<(Topic, u16), u64> {
         let log = &self.cluster.shared.log;
-        let places = TOPICS.into_iter().flat_map(|topic| (0..log.partitions()).map(move |partition| (topic, partition)));
+        let places =
+            TOPICS.into_iter().flat_map(|topic| (0..log.partitions()).map(move |partition| (topic, partition)));
         places.map(|(topic, partition)| ((topic, partition), *log.end(topic, partition).borrow())).collect()
     }
 }

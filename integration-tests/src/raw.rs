@@ -1,7 +1,7 @@
-//! Any RPC of the contract, called with messages that are made from its descriptors.
+//! Any RPC of the contract, called with any bytes.
 
 use bytes::{Buf, BufMut, Bytes};
-use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::Channel;
 use tonic::{Request, Status};
@@ -52,10 +52,10 @@ pub fn methods(contract: &DescriptorPool) -> Vec<MethodDescriptor> {
 }
 
 /// Calls a unary RPC with any bytes.
-pub async fn call(channel: &Channel, method: &MethodDescriptor, request: Bytes) -> Result<DynamicMessage, Status> {
+pub async fn call(channel: &Channel, method: &MethodDescriptor, request: Bytes) -> Result<Bytes, Status> {
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let mut grpc = tonic::client::Grpc::new(channel.clone());
     grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
     let answer = grpc.unary(Request::new(request), path.parse().unwrap(), Raw).await?;
-    Ok(DynamicMessage::decode(method.output(), answer.into_inner()).unwrap())
+    Ok(answer.into_inner())
 }

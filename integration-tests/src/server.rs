@@ -38,7 +38,7 @@ pub fn serve_if_asked() {
         let (ended, end) = tokio::sync::oneshot::channel();
         std::thread::spawn(move || {
             drop(std::io::stdin().read_to_end(&mut Vec::new()));
-            drop(ended.send(()));
+            ended.send(()).ok();
         });
         drop(end.await);
         cluster.stop(folder).await;

@@ -57,8 +57,16 @@ fn what_was_acknowledged_is_there_once_however_often_the_server_is_killed() {
                 tokio::time::sleep(Duration::from_millis(chance.below(60))).await;
             } else {
                 let address = server.address().await.unwrap_or_else(|| panic!("no start after {kill} kills"));
+                let before = load.acked();
                 load.serve_at(Some(address));
                 tokio::time::sleep(Duration::from_millis(20 + chance.below(700))).await;
+                // On a slow machine it takes longer until there is work to interrupt.
+                for _ in 0..2_000 {
+                    if load.acked() >= before + 10 {
+                        break;
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
             }
             server.kill();
             load.serve_at(None);
@@ -88,7 +96,15 @@ fn what_was_acknowledged_is_there_once_however_often_the_server_is_killed() {
     }
     let entries = evidence::entries(folder.path());
     evidence::prove(&entries, &memory);
-    let kinds: BTreeSet<_> = memory.acked.iter().map(|acked| std::mem::discriminant(&acked.what)).collect();
+    let kinds = memory.acked.iter().map(|acked| match &acked.what {
+        What::Fact { kind, .. } => kind,
+        What::Presence => "presence",
+        What::Accepted { .. } => "accept",
+        What::Rejected { .. } => "reject",
+        What::Completed { .. } => "complete",
+        What::Transferred { .. } => "transfer",
+    });
+    let kinds: BTreeSet<&str> = kinds.collect();
     println!(
         "{} acknowledged, {} refused, {} sent again, {} records",
         memory.acked.len(),
@@ -97,10 +113,10 @@ fn what_was_acknowledged_is_there_once_however_often_the_server_is_killed() {
         entries.len()
     );
     // Otherwise the kills met no load, and the proof says nothing.
-    assert!(memory.acked.len() as u64 > 20 * kills, "{} acknowledged", memory.acked.len());
+    assert!(memory.acked.len() as u64 > 4 * kills, "{} acknowledged", memory.acked.len());
     assert!(memory.repeated > kills, "{} sent again", memory.repeated);
     if kills >= 20 {
-        assert_eq!(kinds.len(), 6, "each kind of command was at work");
+        assert_eq!(kinds.len(), 13, "each kind of command was at work: {kinds:?}");
         let completed = memory.acked.iter().filter(|acked| matches!(acked.what, What::Completed { .. }));
         assert!(completed.count() > 20);
     }

@@ -1,10 +1,6 @@
 //! The wire and log contract: generated messages and services, with the descriptors for reflection. No logic.
 
-#![expect(
-    clippy::all,
-    clippy::allow_attributes_without_reason,
-    reason = "generated code"
-)]
+#![expect(clippy::all, clippy::allow_attributes_without_reason, reason = "generated code")]
 
 pub mod fenliu {
     pub mod admin {

@@ -176,7 +176,7 @@ impl Facts {
                 tenant,
                 external_id: id,
                 customer,
-                amount: cny(100_00),
+                amount: cny(10_000),
                 occurred_at: Some(wire_timestamp(now)),
                 ..Default::default()
             })
@@ -203,7 +203,7 @@ impl Facts {
                     platform,
                     order_external_id: order,
                     external_id: id,
-                    amount: cny(100_00),
+                    amount: cny(10_000),
                     occurred_at: issued_at,
                 })
             } else {
@@ -214,7 +214,7 @@ impl Facts {
                     platform,
                     order_external_id: order,
                     external_id: id,
-                    amount: cny(10_00),
+                    amount: cny(1_000),
                     occurred_at: issued_at,
                 })
             }

@@ -3,6 +3,7 @@
 pub mod api;
 mod codec;
 pub mod domain;
+mod fold;
 mod react;
 
 use kernel::Timestamp;
@@ -21,6 +22,10 @@ impl Service for Assignment {
 
     fn decode(schema: u16, payload: &[u8], recorded_at: Timestamp) -> Result<Self::Event, CodecError> {
         codec::decode(schema, payload, recorded_at)
+    }
+
+    fn fold(state: &mut Self::State, schema: u16, payload: &[u8], recorded_at: Timestamp) -> Result<(), CodecError> {
+        fold::fold(state, schema, payload, recorded_at)
     }
 
     fn react(record: &Upstream<'_>, _vault: &dyn Vault) -> Result<Option<Reaction<Self::Command>>, CodecError> {

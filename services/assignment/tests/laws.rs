@@ -7,8 +7,22 @@ use assignment::domain::{Event, OfferState};
 use common::world::{Play, story};
 use common::{cases, check, inquiry_id, round_trip};
 use kernel::Decider;
-use kernel::laws::{codec_law, run};
+use kernel::laws::{History, codec_law, run};
 use proptest::prelude::*;
+use runtime::Service;
+
+/// The fold from the wire, which reads only what it needs, ends where the events lead.
+fn fold_law(history: &History<Assignment>) {
+    let mut state = assignment::domain::State::default();
+    for (_, stamp, events) in &history.decisions {
+        for event in events {
+            let mut payload = Vec::new();
+            let schema = Assignment::encode(event, &mut payload);
+            Assignment::fold(&mut state, schema, &payload, stamp.at).expect("an own event folds");
+        }
+    }
+    assert_eq!(state, history.state, "L5: the fold from the wire differs from that of the events");
+}
 
 proptest! {
     #![proptest_config(cases(256))]
@@ -20,6 +34,7 @@ proptest! {
         let play = Play::all(&story);
         let history = run::<Assignment>(play.tenant.told.clone());
         codec_law(&history, round_trip);
+        fold_law(&history);
         let events: Vec<Event> = history.decisions.into_iter().flat_map(|(_, _, events)| events).collect();
         prop_assert_eq!(&play.tenant.events[..events.len()], &events[..], "two runs of one story differ");
     }

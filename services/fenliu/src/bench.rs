@@ -32,6 +32,12 @@ pub struct BenchArgs {
     /// Also what takes minutes and gigabytes: a rebuild of ten million events.
     #[arg(long, conflicts_with = "quick")]
     full: bool,
+    /// A data folder in which the sample day was played before (`rebuild`); it is played anew when not given.
+    #[arg(long, value_name = "DIR")]
+    sample: Option<PathBuf>,
+    /// Only these services (`rebuild`).
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
     /// Seconds of a measured round [default: 1 for append, 10 for route].
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
     seconds: Option<u64>,
@@ -66,7 +72,8 @@ pub async fn run(global: &Global, args: &BenchArgs) -> anyhow::Result<ExitCode> 
         Figure::Decide => decide::run(args),
     }?;
     if let Value::Object(fields) = &mut value {
-        fields.insert("cores".to_owned(), json!(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)));
+        fields
+            .insert("cores".to_owned(), json!(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)));
         fields.insert("load_average_before".to_owned(), load_before);
         fields.insert("load_average_after".to_owned(), load_average());
         fields.insert("quick".to_owned(), json!(args.quick));

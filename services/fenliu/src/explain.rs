@@ -133,6 +133,7 @@ fn sort(found: &mut Vec<Found>) {
 mod schema {
     pub const INQUIRY_SUBMITTED: u16 = 3;
     pub const ORDER_RECORDED: u16 = 6;
+    pub const REFUND_RECORDED: u16 = 8;
     pub const HISTORY_INQUIRY_RECORDED: u16 = 11;
     pub const EMPLOYEE_DEFINED: u16 = 4;
     pub const RESERVATION_MADE: u16 = 4;

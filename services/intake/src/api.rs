@@ -1,13 +1,12 @@
 //! The gRPC door of intake: checks fields, seals personal values, builds commands.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kernel::{FactKey, InquiryId, KeyId, Purpose, SealPlace, Sealed, Subject, TenantId};
+use kernel::{FactKey, InquiryId, Purpose, SealPlace, Sealed, Subject, TenantId};
 use proto::intake as pb;
 use proto::intake::intake_service_server::{IntakeService, IntakeServiceServer};
 use proto::intake::stream_inquiries_request::Request as StreamRequest;
-use runtime::{Host, Meta, field, invalid, not_found, server};
+use runtime::{Host, Meta, Vault, field, invalid, not_found, server};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -17,7 +16,10 @@ use crate::domain::{
     key_of,
 };
 
+mod people;
 mod stream;
+
+use people::{People, Person};
 
 /// Characters of one message.
 const TEXT_MAX: usize = 8_000;
@@ -27,8 +29,6 @@ const MESSAGES_PER_REQUEST: usize = 50;
 const SHORT_MAX: usize = 200;
 const ADDRESS_MAX: usize = 1_000;
 const PRIORITY_MINUTES_MAX: u32 = 1_440;
-/// People whose key is remembered at the door; beyond it the memory starts anew (L9).
-const KNOWN_MAX: usize = 100_000;
 
 /// The service over its host.
 pub fn api(host: Host<Intake>) -> IntakeServiceServer<Api> {
@@ -40,18 +40,7 @@ pub fn api(host: Host<Intake>) -> IntakeServiceServer<Api> {
 #[derive(Clone)]
 pub struct Api {
     host: Host<Intake>,
-    /// Whom a customer key or an inquiry key belongs to, and their data key: a cache of what the state knows.
-    known: Arc<Mutex<KnownPeople>>,
-}
-
-/// People by tenant and by the key of themselves or of an inquiry of theirs.
-type KnownPeople = BTreeMap<(TenantId, [u8; 16]), Person>;
-
-/// A person and the key that their values are sealed with.
-#[derive(Debug, Clone, Copy)]
-struct Person {
-    subject: Subject,
-    key: Option<KeyId>,
+    known: Arc<Mutex<People>>,
 }
 
 /// What a request asks for, and how its answer finds its id in the state.
@@ -68,6 +57,13 @@ enum Find {
     Fact(FactKey),
 }
 
+/// The ids of a fact that is known.
+#[derive(Default)]
+struct Found {
+    id: String,
+    customer_id: String,
+}
+
 /// A request that was carried out.
 struct Done {
     id: String,
@@ -76,33 +72,27 @@ struct Done {
 }
 
 impl Api {
-    fn remember(&self, tenant: TenantId, key: [u8; 16], person: Person) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= KNOWN_MAX {
-            known.clear();
-        }
-        known.insert((tenant, key), person);
-    }
-
-    fn remembered(&self, tenant: TenantId, key: [u8; 16]) -> Option<Person> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&(tenant, key)).copied()
+    fn known(&self) -> MutexGuard<'_, People> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The person behind a customer key, with their data key where they have one.
     async fn customer_person(&self, tenant: TenantId, key: [u8; 16]) -> Result<Person, Status> {
-        if let Some(person) = self.remembered(tenant, key) {
+        if let Some(person) = self.known().person(tenant, key) {
             return Ok(person);
         }
         let found = self.host.query(tenant, move |state, _| {
             let id = state.customer_by_key.get(&key)?;
             state.customers.get(id)?.keys.last().copied()
         });
-        Ok(Person { subject: Subject(key), key: found.await? })
+        let person = Person { subject: Subject(key), key: found.await? };
+        self.known().learn(tenant, person);
+        Ok(person)
     }
 
     /// The person behind an inquiry.
     async fn inquiry_person(&self, tenant: TenantId, inquiry: FactKey) -> Result<Person, Status> {
-        if let Some(person) = self.remembered(tenant, *inquiry.as_bytes()) {
+        if let Some(person) = self.known().of_inquiry(tenant, inquiry) {
             return Ok(person);
         }
         let found = self.host.query(tenant, move |state, _| {
@@ -125,7 +115,13 @@ impl Api {
         Ok(sealed)
     }
 
-    fn seal_present(&self, meta: &Meta, person: &mut Person, field: &str, clear: &str) -> Result<Option<Sealed>, Status> {
+    fn seal_present(
+        &self,
+        meta: &Meta,
+        person: &mut Person,
+        field: &str,
+        clear: &str,
+    ) -> Result<Option<Sealed>, Status> {
         if clear.is_empty() { Ok(None) } else { self.seal(meta, person, field, clear).map(Some) }
     }
 
@@ -164,6 +160,7 @@ impl Api {
             language: customer.language.clone(),
         };
         let body_mac = self.body_mac(meta.tenant, "customer", customer);
+        self.known().remember(meta.tenant, person);
         Ok((NewCustomer { reference: CustomerRef::Key(key), details, body_mac }, person))
     }
 
@@ -189,7 +186,7 @@ impl Api {
             }
         };
         Ok(Message {
-            key: FactKey::of_parts(&[b"message", inquiry.as_bytes(), message.external_id.as_bytes()]),
+            key: message_key(&**self.host.keys(), meta.tenant, inquiry, &message.external_id),
             direction,
             text: self.seal(meta, person, seal_field, &message.text)?,
             occurred_at: field::timestamp(message.occurred_at, &field("occurred_at"))?,
@@ -222,20 +219,22 @@ impl Api {
         let Prepared { meta, command, find } = self.prepare(&request).await?;
         let tenant = meta.tenant;
         let receipt = self.host.call(meta, command).await?;
-        self.done(tenant, find, receipt.first_seq).await
+        let Found { id, customer_id } = self.find(tenant, find).await?;
+        Ok(Done { id, customer_id, seq: receipt.first_seq })
     }
 
-    async fn done(&self, tenant: TenantId, find: Find, seq: u64) -> Result<Done, Status> {
+    async fn find(&self, tenant: TenantId, find: Find) -> Result<Found, Status> {
         let found = self.host.query(tenant, move |state, _| match find {
-            Find::Customer(key) => state.customer_by_key.get(&key).map(|id| (id.to_string(), id.to_string())),
+            Find::Customer(key) => {
+                state.customer_by_key.get(&key).map(|id| Found { id: id.to_string(), customer_id: id.to_string() })
+            }
             Find::Fact(key) => state.facts.get(&key).map(|(id, _)| {
                 let inquiry_id = InquiryId::from_bytes(*id);
                 let customer = state.inquiries.get(&inquiry_id).map(|inquiry| inquiry.customer_id.to_string());
-                (inquiry_id.to_string(), customer.unwrap_or_default())
+                Found { id: inquiry_id.to_string(), customer_id: customer.unwrap_or_default() }
             }),
         });
-        let (id, customer_id) = found.await?.unwrap_or_default();
-        Ok(Done { id, customer_id, seq })
+        Ok(found.await?.unwrap_or_default())
     }
 
     async fn prepare_submit(&self, request: &pb::SubmitInquiryRequest) -> Result<Prepared, Status> {
@@ -247,7 +246,10 @@ impl Api {
             return Err(invalid("priority_minutes", format!("is more than {PRIORITY_MINUTES_MAX}")));
         }
         if request.messages.is_empty() || request.messages.len() > MESSAGES_PER_REQUEST {
-            return Err(invalid("messages", format!("has {} entries; 1 to {MESSAGES_PER_REQUEST} are allowed", request.messages.len())));
+            return Err(invalid(
+                "messages",
+                format!("has {} entries; 1 to {MESSAGES_PER_REQUEST} are allowed", request.messages.len()),
+            ));
         }
         let body = pb::SubmitInquiryRequest { command_id: String::new(), issued_at: None, ..request.clone() };
         let body_mac = self.body_mac(meta.tenant, "inquiry", &body);
@@ -269,8 +271,7 @@ impl Api {
             category: request.category.clone(),
             messages,
         };
-        self.remember(meta.tenant, person.subject.0, person);
-        self.remember(meta.tenant, *key.as_bytes(), person);
+        self.known().remember_inquiry(meta.tenant, key, person);
         Ok(Prepared { meta, command: Command::SubmitInquiry { customer, inquiry }, find: Find::Fact(key) })
     }
 
@@ -297,7 +298,12 @@ impl Api {
         let message = request.message.as_ref().ok_or_else(|| invalid("message", "is missing"))?;
         let mut person = self.inquiry_person(meta.tenant, key).await?;
         let message = self.message(&meta, &mut person, key, message, ["message", "messages[0].text"])?;
-        Ok(Prepared { meta, command: Command::AppendMessage { inquiry: FactRef::Key(key), message }, find: Find::Fact(key) })
+        self.known().remember_inquiry(meta.tenant, key, person);
+        Ok(Prepared {
+            meta,
+            command: Command::AppendMessage { inquiry: FactRef::Key(key), message },
+            find: Find::Fact(key),
+        })
     }
 
     fn prepare_close(&self, request: &pb::CloseInquiryRequest) -> Result<Prepared, Status> {
@@ -387,7 +393,11 @@ impl Api {
         let fact = Self::fact(&request.platform, &request.external_id, request.occurred_at, body_mac)?;
         let inquiry = FactRef::Key(Self::inquiry_key(&request.platform, &request.inquiry_external_id)?);
         let key = key_of(crate::domain::RATING, &fact.platform, &fact.external_id);
-        Ok(Prepared { meta, command: Command::RecordRating { inquiry, fact, score: request.score }, find: Find::Fact(key) })
+        Ok(Prepared {
+            meta,
+            command: Command::RecordRating { inquiry, fact, score: request.score },
+            find: Find::Fact(key),
+        })
     }
 
     async fn prepare_cost(&self, request: &pb::RecordCostRequest) -> Result<Prepared, Status> {
@@ -398,20 +408,21 @@ impl Api {
             self.desk(meta.tenant, &request.desk).await?;
         }
         let body = pb::RecordCostRequest { command_id: String::new(), issued_at: None, ..request.clone() };
-        let fact = Fact {
-            platform: String::new(),
+        let cost = Cost {
             external_id: request.external_id.clone(),
             body_mac: self.body_mac(meta.tenant, "cost", &body),
             occurred_at: field::timestamp(request.occurred_at, "occurred_at")?,
+            kind: request.kind.clone(),
+            desk: request.desk.clone(),
+            amount: field::money(request.amount.as_ref(), "amount")?,
         };
-        let key = key_of(crate::domain::COST, &fact.platform, &fact.external_id);
-        let amount = field::money(request.amount.as_ref(), "amount")?;
-        let cost = Cost { fact, kind: request.kind.clone(), desk: request.desk.clone(), amount };
+        let key = crate::domain::fact_key(crate::domain::COST, &cost.fact());
         Ok(Prepared { meta, command: Command::RecordCost(cost), find: Find::Fact(key) })
     }
 
     async fn prepare_history(&self, request: &pb::RecordHistoryInquiryRequest) -> Result<Prepared, Status> {
-        let meta = self.meta("RecordHistoryInquiry", request, &request.command_id, request.issued_at, &request.tenant)?;
+        let meta =
+            self.meta("RecordHistoryInquiry", request, &request.command_id, request.issued_at, &request.tenant)?;
         self.desk(meta.tenant, &request.desk).await?;
         field::key(&request.handler, "handler")?;
         let body = pb::RecordHistoryInquiryRequest { command_id: String::new(), issued_at: None, ..request.clone() };
@@ -420,7 +431,11 @@ impl Api {
         let key = key_of(crate::domain::INQUIRY, &fact.platform, &fact.external_id);
         let (customer, _) = self.customer(&meta, request.customer.as_ref(), "customer").await?;
         let (desk, handler) = (request.desk.clone(), request.handler.clone());
-        Ok(Prepared { meta, command: Command::RecordHistoryInquiry { customer, fact, desk, handler }, find: Find::Fact(key) })
+        Ok(Prepared {
+            meta,
+            command: Command::RecordHistoryInquiry { customer, fact, desk, handler },
+            find: Find::Fact(key),
+        })
     }
 
     async fn prepare(&self, request: &StreamRequest) -> Result<Prepared, Status> {
@@ -447,7 +462,11 @@ impl IntakeService for Api {
         request: Request<pb::SubmitInquiryRequest>,
     ) -> Result<Response<pb::SubmitInquiryResponse>, Status> {
         let done = self.run(StreamRequest::SubmitInquiry(request.into_inner())).await?;
-        Ok(Response::new(pb::SubmitInquiryResponse { inquiry_id: done.id, customer_id: done.customer_id, seq: done.seq }))
+        Ok(Response::new(pb::SubmitInquiryResponse {
+            inquiry_id: done.id,
+            customer_id: done.customer_id,
+            seq: done.seq,
+        }))
     }
     async fn append_message(
         &self,
@@ -561,6 +580,12 @@ impl IntakeService for Api {
     }
 }
 
+/// The natural key of a message within its inquiry. Keyed, for a platform's id of a message may tell who wrote it.
+fn message_key(vault: &dyn Vault, tenant: TenantId, inquiry: FactKey, external_id: &str) -> FactKey {
+    let identity = [inquiry.as_bytes(), external_id.as_bytes()].concat();
+    FactKey::from_bytes(vault.mac(tenant, "message.key", &identity))
+}
+
 /// The command id of a stream's request, as it was sent.
 fn command_id_of(request: &StreamRequest) -> &str {
     match request {
@@ -575,5 +600,28 @@ fn command_id_of(request: &StreamRequest) -> &str {
         StreamRequest::RecordRating(request) => &request.command_id,
         StreamRequest::RecordCost(request) => &request.command_id,
         StreamRequest::RecordHistoryInquiry(request) => &request.command_id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_message_is_known_only_with_the_secret() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [ours, theirs] = dirs.each_ref().map(|dir| runtime::FileKeys::open(dir.path()).unwrap());
+        let tenant = TenantId::from_bytes([1; 16]);
+        let inquiry = key_of("inquiry", "taobao", "q1");
+        let key = |vault: &dyn Vault, tenant, inquiry, id| message_key(vault, tenant, inquiry, id);
+        let ours_key = key(&ours, tenant, inquiry, "m1");
+        assert_eq!(key(&ours, tenant, inquiry, "m1"), ours_key);
+        let others = [
+            key(&theirs, tenant, inquiry, "m1"),
+            key(&ours, TenantId::from_bytes([2; 16]), inquiry, "m1"),
+            key(&ours, tenant, key_of("inquiry", "taobao", "q2"), "m1"),
+            key(&ours, tenant, inquiry, "m2"),
+        ];
+        assert!(others.iter().all(|other| *other != ours_key));
     }
 }

@@ -5,9 +5,7 @@ use prost::Message as _;
 use proto::intake as pb;
 use runtime::{CodecError, wire};
 
-use crate::domain::{
-    Cost, CustomerDetails, CustomerFacts, Direction, Event, Fact, Message, NewInquiry, NewOrder,
-};
+use crate::domain::{Cost, CustomerDetails, CustomerFacts, Direction, Event, Fact, Message, NewInquiry, NewOrder};
 
 pub(crate) mod schema {
     pub(crate) const CUSTOMER_UPSERTED: u16 = 1;
@@ -34,18 +32,24 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
         Event::CustomersLinked { kept, merged, occurred_at } => {
             let (kept_customer_id, merged_customer_id) = (kept.to_vec(), merged.to_vec());
             let occurred_at_us = occurred_at.as_micros();
-            put(schema::CUSTOMERS_LINKED, &pb::CustomersLinked { kept_customer_id, merged_customer_id, occurred_at_us }, payload)
+            put(
+                schema::CUSTOMERS_LINKED,
+                &pb::CustomersLinked { kept_customer_id, merged_customer_id, occurred_at_us },
+                payload,
+            )
         }
         Event::InquirySubmitted { inquiry_id, customer_id, inquiry } => {
             put(schema::INQUIRY_SUBMITTED, &inquiry_to_wire(inquiry_id, customer_id, inquiry), payload)
         }
         Event::MessageAppended { inquiry_id, customer_id, message } => {
             let message = Some(message_to_wire(message));
-            let event = pb::MessageAppended { inquiry_id: inquiry_id.to_vec(), customer_id: customer_id.to_vec(), message };
+            let event =
+                pb::MessageAppended { inquiry_id: inquiry_id.to_vec(), customer_id: customer_id.to_vec(), message };
             put(schema::MESSAGE_APPENDED, &event, payload)
         }
         Event::InquiryClosed { inquiry_id, reason, occurred_at } => {
-            let event = pb::InquiryClosed { inquiry_id: inquiry_id.to_vec(), reason, occurred_at_us: occurred_at.as_micros() };
+            let event =
+                pb::InquiryClosed { inquiry_id: inquiry_id.to_vec(), reason, occurred_at_us: occurred_at.as_micros() };
             put(schema::INQUIRY_CLOSED, &event, payload)
         }
         Event::OrderRecorded { order_id, customer_id, order } => {
@@ -95,12 +99,12 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
         Event::CostRecorded { cost_id, cost } => {
             let event = pb::CostRecorded {
                 cost_id: cost_id.to_vec(),
-                external_id: cost.fact.external_id,
+                external_id: cost.external_id,
                 kind: cost.kind,
                 desk: cost.desk,
                 amount: wire::to_money(cost.amount),
-                occurred_at_us: cost.fact.occurred_at.as_micros(),
-                body_mac: cost.fact.body_mac.to_vec(),
+                occurred_at_us: cost.occurred_at.as_micros(),
+                body_mac: cost.body_mac.to_vec(),
             };
             put(schema::COST_RECORDED, &event, payload)
         }
@@ -274,8 +278,9 @@ pub(crate) fn decode(schema: u16, payload: &[u8]) -> Result<Event, CodecError> {
         schema::COST_RECORDED => {
             let event = pb::CostRecorded::decode(payload)?;
             let cost = Cost {
-                // A cost is the tenant's own: it has no platform.
-                fact: fact(String::new(), event.external_id, &event.body_mac, event.occurred_at_us)?,
+                external_id: event.external_id,
+                body_mac: wire::bytes16(&event.body_mac, "body_mac")?,
+                occurred_at: Timestamp::from_micros(event.occurred_at_us),
                 kind: event.kind,
                 desk: event.desk,
                 amount: wire::money(event.amount, "amount")?,

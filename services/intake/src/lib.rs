@@ -33,7 +33,7 @@ impl Service for Intake {
 pub mod planted {
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    /// 1: the fold of a refund is off by one. 2: a rule of `decide` is changed.
+    /// 1: the fold of a refund is off by one. 2: a fact must have happened an hour ago.
     pub static BUG: AtomicU8 = AtomicU8::new(0);
 
     pub(crate) fn is(bug: u8) -> bool {

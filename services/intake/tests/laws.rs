@@ -95,6 +95,7 @@ fn events(history: &History<Intake>) -> impl Iterator<Item = &Event> {
 
 /// The natural key of an event's fact, and the id that it got.
 fn natural_key(event: &Event) -> Option<(String, [u8; 16])> {
+    let cost_fact;
     let (kind, fact, id) = match event {
         Event::InquirySubmitted { inquiry_id, inquiry, .. } => ("inquiry", &inquiry.fact, *inquiry_id.as_bytes()),
         Event::HistoryInquiryRecorded { inquiry_id, fact, .. } => ("inquiry", fact, *inquiry_id.as_bytes()),
@@ -102,7 +103,10 @@ fn natural_key(event: &Event) -> Option<(String, [u8; 16])> {
         Event::PaymentRecorded { payment_id, fact, .. } => ("payment", fact, *payment_id.as_bytes()),
         Event::RefundRecorded { refund_id, fact, .. } => ("refund", fact, *refund_id.as_bytes()),
         Event::RatingRecorded { rating_id, fact, .. } => ("rating", fact, *rating_id.as_bytes()),
-        Event::CostRecorded { cost_id, cost } => ("cost", &cost.fact, *cost_id.as_bytes()),
+        Event::CostRecorded { cost_id, cost } => {
+            cost_fact = cost.fact();
+            ("cost", &cost_fact, *cost_id.as_bytes())
+        }
         Event::CustomerUpserted(_)
         | Event::CustomersLinked { .. }
         | Event::MessageAppended { .. }

@@ -65,10 +65,7 @@ impl Api {
 
 #[tonic::async_trait]
 impl IntentService for Api {
-    async fn classify(
-        &self,
-        request: Request<pb::ClassifyRequest>,
-    ) -> Result<Response<pb::ClassifyResponse>, Status> {
+    async fn classify(&self, request: Request<pb::ClassifyRequest>) -> Result<Response<pb::ClassifyResponse>, Status> {
         let request = request.into_inner();
         let tenant = self.host.tenant(&request.tenant)?;
         let text = field::at_most(field::required(&request.text, "text")?, TEXT_MAX, "text")?;
@@ -103,13 +100,11 @@ impl IntentService for Api {
         Ok(Response::new(pb::TeachResponse { taught: receipt.events, seq: receipt.first_seq }))
     }
 
-    async fn get_model(
-        &self,
-        request: Request<pb::GetModelRequest>,
-    ) -> Result<Response<pb::GetModelResponse>, Status> {
+    async fn get_model(&self, request: Request<pb::GetModelRequest>) -> Result<Response<pb::GetModelResponse>, Status> {
         let tenant = self.host.tenant(&request.into_inner().tenant)?;
         let answer = self.host.query(tenant, |state, _| {
-            let count = |(label, examples): (&String, &u64)| pb::LabelCount { label: label.clone(), examples: *examples };
+            let count =
+                |(label, examples): (&String, &u64)| pb::LabelCount { label: label.clone(), examples: *examples };
             pb::GetModelResponse {
                 examples: state.model.examples,
                 labels: state.counts.iter().map(count).collect(),

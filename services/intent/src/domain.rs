@@ -10,13 +10,17 @@ use crate::model::Model;
 
 /// When none fits.
 pub const OUT_OF_SCOPE: &str = "out_of_scope";
-/// Below this calibrated probability, in parts per million, no intent is believed. Chosen on the sample's labelled
-/// examples: wrong answers below it are as many as right ones.
-const BELIEVED_FROM: u32 = 200_000;
+/// An intent is believed from a part of the way from chance (1 / n of n labels) to certainty on: 1 / this. So that the bar
+/// means the same whether there are two labels or a hundred. Chosen on the sample's fifteen labels, where the bar is 0.2:
+/// wrong answers below it are as many as right ones.
+const BELIEVED_PART: u64 = 7;
 /// A change of the top probability by less than this does not make a new classification.
 const NOTABLE: u32 = 50_000;
 /// Labels of one tenant (L9).
 const LABELS_MAX: usize = 512;
+/// Hashed features of one request to teach: about 5 MiB of events. A text has about five a character, so that this many
+/// are in a thousand messages of two hundred characters each, and a request of long texts does not stop the shard (L9).
+const LESSON_FEATURES_MAX: usize = 1 << 20;
 /// Conversations whose features are kept, so that later messages add to them (L9).
 const CONVERSATIONS_MAX: usize = 20_000;
 /// Features of a conversation from which on nothing more is added: those of about as many characters as are looked at
@@ -46,7 +50,10 @@ pub struct Example {
 pub enum Command {
     Teach(Vec<Example>),
     /// More was said in a conversation.
-    Hear { inquiry_id: InquiryId, features: Features },
+    Hear {
+        inquiry_id: InquiryId,
+        features: Features,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,22 +66,45 @@ pub struct Score {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     LabelTaught(Example),
-    IntentClassified { inquiry_id: InquiryId, scores: Vec<Score>, model_examples: u64, features: Features, revision: u32 },
-    TextNoted { inquiry_id: InquiryId, features: Features },
+    IntentClassified {
+        inquiry_id: InquiryId,
+        scores: Vec<Score>,
+        model_examples: u64,
+        features: Features,
+        revision: u32,
+    },
+    TextNoted {
+        inquiry_id: InquiryId,
+        features: Features,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     #[error("a company has at most {LABELS_MAX} labels")]
     TooManyLabels,
+    #[error("have more than {LESSON_FEATURES_MAX} features together; send fewer at once")]
+    ExamplesTooLarge,
 }
 
 impl Refusal for Rejection {
     fn kind(&self) -> RefusalKind {
-        RefusalKind::FailedPrecondition
+        match self {
+            Self::TooManyLabels => RefusalKind::FailedPrecondition,
+            Self::ExamplesTooLarge => RefusalKind::Invalid,
+        }
     }
     fn reason(&self) -> &'static str {
-        "TOO_MANY_LABELS"
+        match self {
+            Self::TooManyLabels => "TOO_MANY_LABELS",
+            Self::ExamplesTooLarge => "EXAMPLES_TOO_LARGE",
+        }
+    }
+    fn field(&self) -> Option<&'static str> {
+        match self {
+            Self::TooManyLabels => None,
+            Self::ExamplesTooLarge => Some("examples"),
+        }
     }
 }
 
@@ -88,8 +118,7 @@ pub struct Conversation {
 impl Conversation {
     /// The features of all that was said, with what is said now.
     fn with(&self, added: &Features) -> Features {
-        let kept = self.features.words.len() + self.features.characters.len();
-        if kept >= CONVERSATION_FEATURES_MAX { self.features.clone() } else { self.features.plus(added) }
+        if self.features.len() >= CONVERSATION_FEATURES_MAX { self.features.clone() } else { self.features.plus(added) }
     }
 }
 
@@ -106,7 +135,10 @@ pub struct State {
 impl State {
     /// The best labels of a text, best first; the first is the decision.
     pub fn classify(&self, features: &Features) -> Vec<Score> {
-        let probabilities = if features.is_empty() { Vec::new() } else { self.model.probabilities(features) };
+        let labels = self.model.labels.len();
+        // One label alone has the whole probability of whatever is said: it tells nothing apart.
+        let nothing = features.is_empty() || labels < 2;
+        let probabilities = if nothing { Vec::new() } else { self.model.probabilities(features) };
         let mut scores: Vec<Score> = self
             .model
             .labels
@@ -115,34 +147,50 @@ impl State {
             .map(|(label, probability)| Score { label: label.clone(), ppm: to_ppm(*probability) })
             .collect();
         scores.sort_by(|a, b| b.ppm.cmp(&a.ppm).then_with(|| a.label.cmp(&b.label)));
-        scores.truncate(SCORES_MAX);
         match scores.first() {
-            Some(top) if top.label == OUT_OF_SCOPE || top.ppm >= believed_from() => {}
-            first => {
-                // How sure one may be that nothing fits: what the best label leaves.
-                let ppm = first.map_or(0, |top| 1_000_000 - top.ppm);
-                scores.retain(|score| score.label != OUT_OF_SCOPE);
-                scores.insert(0, Score { label: OUT_OF_SCOPE.to_owned(), ppm });
-                scores.truncate(SCORES_MAX);
-            }
+            Some(top) if top.label == OUT_OF_SCOPE || top.ppm >= believed_from(labels) => {}
+            first => scores = nothing_fits(first.map_or(0, |top| top.ppm), &scores),
         }
+        scores.truncate(SCORES_MAX);
         scores
     }
 }
 
-#[expect(clippy::float_arithmetic, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a probability becomes fixed point here")]
+/// That nothing fits is as sure as the best label leaves room for; the labels share what is left.
+fn nothing_fits(top: u32, scores: &[Score]) -> Vec<Score> {
+    let share = |ppm: u32| u32::try_from(u64::from(ppm) * u64::from(top) / 1_000_000).unwrap_or(top);
+    let (taught, labels): (Vec<&Score>, Vec<&Score>) = scores.iter().partition(|score| score.label == OUT_OF_SCOPE);
+    let ppm = 1_000_000 - top + taught.first().map_or(0, |score| share(score.ppm));
+    let labels = labels.into_iter().map(|score| Score { label: score.label.clone(), ppm: share(score.ppm) });
+    std::iter::once(Score { label: OUT_OF_SCOPE.to_owned(), ppm }).chain(labels).collect()
+}
+
+#[expect(
+    clippy::float_arithmetic,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a probability becomes fixed point here"
+)]
 fn to_ppm(probability: f64) -> u32 {
     (probability.clamp(0.0, 1.0) * 1_000_000.0 + 0.5) as u32
 }
 
 #[cfg(not(feature = "planted-bugs"))]
-fn believed_from() -> u32 {
-    BELIEVED_FROM
+fn believed_from(labels: usize) -> u32 {
+    bar(labels)
 }
 
 #[cfg(feature = "planted-bugs")]
-fn believed_from() -> u32 {
-    if crate::planted::is(2) { 990_000 } else { BELIEVED_FROM }
+fn believed_from(labels: usize) -> u32 {
+    if crate::planted::is(2) { 990_000 } else { bar(labels) }
+}
+
+/// The calibrated probability, in parts per million, from which on one of n labels is believed:
+/// 1 / n + (1 - 1 / n) / 7 = (n + 6) / 7n. It is 0.57 of 2 labels, 0.31 of 5, 0.2 of 15 and 0.15 of 100.
+fn bar(labels: usize) -> u32 {
+    let labels = labels.max(1) as u64;
+    let bar = 1_000_000 * (labels + BELIEVED_PART - 1) / (labels * BELIEVED_PART);
+    u32::try_from(bar).unwrap_or(1_000_000)
 }
 
 /// The service.
@@ -225,6 +273,7 @@ fn teach(state: &State, examples: &[Example]) -> Result<Vec<Event>, Rejection> {
     let mut new = BTreeSet::new();
     let mut labels: BTreeSet<&str> = state.model.labels.iter().map(String::as_str).collect();
     let mut events = Vec::new();
+    let mut size = 0;
     for example in examples {
         let key = (example.key, example.label.clone());
         if state.taught.contains(&key) || !new.insert(key) {
@@ -233,6 +282,10 @@ fn teach(state: &State, examples: &[Example]) -> Result<Vec<Event>, Rejection> {
         labels.insert(&example.label);
         if labels.len() > LABELS_MAX {
             return Err(Rejection::TooManyLabels);
+        }
+        size += example.features.len();
+        if size > LESSON_FEATURES_MAX {
+            return Err(Rejection::ExamplesTooLarge);
         }
         events.push(Event::LabelTaught(example.clone()));
     }
@@ -243,13 +296,16 @@ fn hear(state: &State, inquiry_id: InquiryId, added: &Features) -> Event {
     let known = state.conversations.get(&inquiry_id);
     let whole = known.map_or_else(|| added.clone(), |known| known.with(added));
     let scores = state.classify(&whole);
-    let same = known.and_then(|known| known.top.as_ref()).zip(scores.first()).is_some_and(|(was, is)| {
-        was.label == is.label && was.ppm.abs_diff(is.ppm) <= NOTABLE
-    });
+    let same = known
+        .and_then(|known| known.top.as_ref())
+        .zip(scores.first())
+        .is_some_and(|(was, is)| was.label == is.label && was.ppm.abs_diff(is.ppm) <= NOTABLE);
     let features = added.clone();
     if same {
         return Event::TextNoted { inquiry_id, features };
     }
+    // A conversation that was forgotten begins at 1 again, and with what is said from then on. Nobody compares revisions
+    // across records: the later record counts, whatever its number.
     let revision = known.map_or(0, |known| known.revision) + 1;
     Event::IntentClassified { inquiry_id, scores, model_examples: state.model.examples, features, revision }
 }

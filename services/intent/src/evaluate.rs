@@ -34,7 +34,8 @@ pub fn learn(examples: &[(String, String)]) -> State {
     let mut state = State::default();
     for (label, text) in order {
         let features = extract(KEY, text);
-        let example = Example { key: [0; 16], label: label.clone(), source: Source::Import, features, inquiry_id: None };
+        let example =
+            Example { key: [0; 16], label: label.clone(), source: Source::Import, features, inquiry_id: None };
         Intent::evolve(&mut state, &Event::LabelTaught(example));
     }
     state

@@ -19,7 +19,12 @@ pub struct Features {
 
 impl Features {
     pub fn is_empty(&self) -> bool {
-        self.words.is_empty() && self.characters.is_empty()
+        self.len() == 0
+    }
+
+    /// How many there are, of both blocks.
+    pub fn len(&self) -> usize {
+        self.words.len() + self.characters.len()
     }
 
     /// The features of both texts together.

@@ -22,6 +22,9 @@ const REPLAY_MANY: usize = 4;
 const FEW: usize = 2_000;
 /// Labelled events kept for replay (L9); later ones take the place of earlier ones by hash.
 const KEPT_MAX: usize = 50_000;
+/// N-grams that have weights; later ones are not learnt any more, those that are known go on learning. About a hundred
+/// thousand short examples bring so many (L9).
+const ROWS_MAX: usize = 1 << 20;
 /// Predictions before learning that the temperature is fitted on.
 const PROGRESS_MAX: usize = 512;
 /// Below so many events the temperature is the usual one of this recipe.
@@ -165,13 +168,25 @@ impl Model {
         let length: f64 = gradient.iter().map(|slope| slope * slope).sum();
         descend(&mut self.bias, &gradient, length, 1.0, RATE * BIAS_FACTOR);
         for (hash, value) in values {
-            let next = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-            let place = *self.places.entry(*hash).or_insert(next);
-            if place == next {
-                self.rows.push(Row::default());
+            if let Some(row) = self.row(*hash) {
+                descend(row, &gradient, length, *value, RATE);
             }
-            descend(&mut self.rows[place as usize], &gradient, length, *value, RATE);
         }
+    }
+
+    /// The weights of an n-gram; none of a new one when there is no room.
+    fn row(&mut self, hash: u32) -> Option<&mut Row> {
+        let next = self.rows.len();
+        let place = match self.places.get(&hash) {
+            Some(place) => *place as usize,
+            None if next < ROWS_MAX => {
+                self.places.insert(hash, next as u32);
+                self.rows.push(Row::default());
+                next
+            }
+            None => return None,
+        };
+        self.rows.get_mut(place)
     }
 
     /// Steps on earlier events, chosen by a hash of how many there were.
@@ -233,4 +248,23 @@ fn pick(a: u64, b: u64) -> u64 {
     h ^= h >> 33;
     h = h.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     h ^ h >> 33
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn new_ngrams_are_not_learnt_without_end_and_known_ones_are() {
+        let room = u32::try_from(ROWS_MAX).unwrap();
+        let mut model = Model { labels: vec!["a".to_owned(), "b".to_owned()], ..Model::default() };
+        let all: Vec<(u32, f64)> = (0..room + 10).map(|hash| (hash, 0.001)).collect();
+        model.step(&all, 0);
+        assert_eq!((model.rows(), model.places.len()), (ROWS_MAX, ROWS_MAX));
+        let before = model.rows[7].clone();
+        model.step(&[(7, 1.0), (room + 3, 1.0)], 1);
+        assert_eq!(model.rows(), ROWS_MAX);
+        assert_ne!(model.rows[7], before);
+        assert_eq!(model.scores(&[(room + 3, 1.0)]), model.scores(&[]), "as if it were not there");
+    }
 }

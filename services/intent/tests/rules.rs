@@ -34,7 +34,52 @@ fn teaching_twice_learns_once() {
 fn who_was_taught_nothing_believes_nothing() {
     let ear = Ear::open();
     let scores = Tenant::default().classify(&ear, "液压泵多少钱");
-    assert_eq!(scores.iter().map(|score| score.label.as_str()).collect::<Vec<_>>(), [OUT_OF_SCOPE]);
+    let scores: Vec<_> = scores.iter().map(|score| (score.label.as_str(), score.ppm)).collect();
+    assert_eq!(scores, [(OUT_OF_SCOPE, 1_000_000)], "nothing is surer");
+}
+
+#[test]
+fn one_label_alone_tells_nothing_apart() {
+    let ear = Ear::open();
+    let mut tenant = Tenant::default();
+    tenant.teach(&ear, &EXAMPLES[..6]);
+    for text in ["液压泵多少钱", "今天天气真好"] {
+        let scores = tenant.classify(&ear, text);
+        assert_eq!((scores[0].label.as_str(), scores[0].ppm), (OUT_OF_SCOPE, 1_000_000), "{text}");
+    }
+}
+
+#[test]
+fn among_few_labels_what_fits_none_of_them_is_out_of_scope() {
+    let ear = Ear::open();
+    for (examples, text) in [(12, "zzz"), (18, "qqqq")] {
+        let mut tenant = Tenant::default();
+        tenant.teach(&ear, &EXAMPLES[..examples]);
+        let scores = tenant.classify(&ear, text);
+        assert_eq!(scores[0].label, OUT_OF_SCOPE, "{text} among {} labels: {scores:?}", examples / 6);
+        let sum: u32 = scores.iter().map(|score| score.ppm).sum();
+        assert!(scores.is_sorted_by(|a, b| a.ppm >= b.ppm) && sum <= 1_000_000, "{scores:?}");
+        let known = tenant.classify(&ear, "how much is the hydraulic pump");
+        assert_eq!(known[0].label, "price", "{known:?}");
+    }
+}
+
+#[test]
+fn one_lesson_is_only_so_large() {
+    let ear = Ear::open();
+    let long: String = (0..1_000).map(|n| char::from_u32(0x4e00 + n * 7).unwrap()).collect();
+    let heard = ear.hear(0, &long);
+    let Command::Hear { features, .. } = &heard else { unreachable!() };
+    let fitting = (1 << 20) / (features.words.len() + features.characters.len());
+    let lesson = |count: usize| Command::Teach((0..count).map(|n| example(&n.to_string(), "price", &heard)).collect());
+    let decide = |lesson: &Command| Intent::decide(&Tenant::default().state, lesson, &common::stamp(1));
+    assert_eq!(decide(&lesson(fitting)).map(|events| events.len()), Ok(fitting));
+    let refused = decide(&lesson(fitting + 1)).unwrap_err();
+    assert_eq!((refused.reason(), refused.field()), ("EXAMPLES_TOO_LARGE", Some("examples")));
+    // A thousand messages as people write them are no large lesson.
+    let heard = ear.hear(0, &"请问这个液压泵多少钱一个".repeat(8));
+    let many = Command::Teach((0..1_000).map(|n| example(&n.to_string(), "price", &heard)).collect());
+    assert_eq!(decide(&many).map(|events| events.len()), Ok(1_000));
 }
 
 #[test]

@@ -99,7 +99,8 @@ pub trait Decider: Sized + Send + Sync + 'static {
     type Rejection: Refusal + Clone + PartialEq;
 
     /// What follows from `command`, or why nothing may. No events means that it is already so.
-    fn decide(state: &Self::State, command: &Self::Command, stamp: &Stamp) -> Result<Vec<Self::Event>, Self::Rejection>;
+    fn decide(state: &Self::State, command: &Self::Command, stamp: &Stamp)
+    -> Result<Vec<Self::Event>, Self::Rejection>;
 
     /// Folds one event. Total on every event that was ever written: never fails, never panics.
     fn evolve(state: &mut Self::State, event: &Self::Event);

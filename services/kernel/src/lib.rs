@@ -18,12 +18,12 @@ pub use command_set::{COMMAND_WINDOW, CommandSet, Known};
 pub use decider::{Actor, ActorKind, Decider, Refusal, RefusalKind, Stamp, Timer, Violation};
 pub use digest::{Digest, digest_of};
 pub use id::{
-    AssignmentId, CommandId, CreditId, CustomerId, EmployeeId, EventId, FactKey, InquiryId, KeyId, OrderId, OutcomeId, PayoutId,
-    ReservationId, TenantId,
+    AssignmentId, CommandId, CreditId, CustomerId, EmployeeId, EventId, FactKey, InquiryId, KeyId, OrderId, OutcomeId,
+    PayoutId, ReservationId, TenantId,
 };
 pub use id_map::IdMap;
 pub use money::{Currency, Money, MoneyError, Rate, Rounding, round_minor};
-pub use sealed::{DataKey, Purpose, Sealed, SealError, SealPlace, Subject, seal, unseal};
+pub use sealed::{DataKey, Purpose, SealError, SealPlace, Sealed, Subject, seal, unseal};
 pub use shard::shard_of;
 pub use time::{Duration, Timestamp};
 

@@ -76,7 +76,14 @@ fn associated_data(place: SealPlace<'_>, subject: Subject, purpose: Purpose) -> 
 
 /// Encrypts `clear` with `key`. Pure: the nonce is a hash of key id, place and content, so sealing the same request
 /// twice gives the same bytes, and no two different values share a nonce under one key.
-pub fn seal(key: &DataKey, key_id: KeyId, subject: Subject, purpose: Purpose, place: SealPlace<'_>, clear: &[u8]) -> Sealed {
+pub fn seal(
+    key: &DataKey,
+    key_id: KeyId,
+    subject: Subject,
+    purpose: Purpose,
+    place: SealPlace<'_>,
+    clear: &[u8],
+) -> Sealed {
     let aad = associated_data(place, subject, purpose);
     let mut hasher = blake3::Hasher::new_keyed(&key.0);
     hasher.update(&(aad.len() as u64).to_le_bytes());

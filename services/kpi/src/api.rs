@@ -6,7 +6,7 @@ use proto::kpi::kpi_service_server::{KpiService, KpiServiceServer};
 use runtime::{Host, field, invalid, server};
 use tonic::{Request, Response, Status};
 
-use crate::domain::measures::{Figures, Period, Ratio, Scope, figures};
+use crate::domain::measures::{Figures, Period, Ratio, Scope, table};
 use crate::domain::{Kpi, State};
 
 const PAGE_MAX: u32 = 1_000;
@@ -32,12 +32,12 @@ impl KpiService for Api {
     ) -> Result<Response<pb::QueryKpisResponse>, Status> {
         let request = request.into_inner();
         let tenant = self.host.tenant(&request.tenant)?;
-        let period =
-            Period { from: field::timestamp(request.from, "from")?, to: field::timestamp(request.to, "to")? };
+        let period = Period { from: field::timestamp(request.from, "from")?, to: field::timestamp(request.to, "to")? };
         if period.to <= period.from {
             return Err(invalid("to", "is not after from"));
         }
-        let answer = self.host.query(tenant, move |state, seq| answer(state, seq, &request.employee, &request.desk, period));
+        let answer =
+            self.host.query(tenant, move |state, seq| answer(state, seq, &request.employee, &request.desk, period));
         Ok(Response::new(answer.await?))
     }
 
@@ -65,7 +65,8 @@ impl KpiService for Api {
             _ => return Err(invalid("page_size", format!("is more than {PAGE_MAX}"))),
         };
         let rows = self.host.query(tenant, move |state, _| credits(state, employee, order)).await?;
-        let skip = after.and_then(|after| rows.iter().position(|row| row.credit_id == after.to_string())).map_or(0, |n| n + 1);
+        let skip =
+            after.and_then(|after| rows.iter().position(|row| row.credit_id == after.to_string())).map_or(0, |n| n + 1);
         let size = size as usize;
         let more = rows.len() > skip + size;
         let credits: Vec<_> = rows.into_iter().skip(skip).take(size).collect();
@@ -78,7 +79,8 @@ fn credits(state: &State, employee: Option<EmployeeId>, only: Option<OrderId>) -
     let mut rows: Vec<(Timestamp, CreditId, pb::Credit)> = Vec::new();
     for (id, order) in state.orders.sorted() {
         let Some(attribution) = &order.attribution else { continue };
-        if only.is_some_and(|only| only != *id) || employee.is_some_and(|employee| employee != attribution.employee_id) {
+        if only.is_some_and(|only| only != *id) || employee.is_some_and(|employee| employee != attribution.employee_id)
+        {
             continue;
         }
         for credit in &order.credits {
@@ -104,29 +106,29 @@ fn code(state: &State, employee: EmployeeId) -> String {
 }
 
 fn answer(state: &State, seq: u64, employee: &str, desk: &str, period: Period) -> pb::QueryKpisResponse {
+    let table = table(state, period);
     let latest = state.employees.iter().filter_map(|(id, versions)| Some((*id, &versions.last()?.1)));
     let wanted = latest.filter(|(_, known)| {
         (employee.is_empty() || known.code == employee) && (desk.is_empty() || known.desk == desk)
     });
-    let employees: Vec<_> = wanted
-        .map(|(id, known)| row(&known.code, &known.desk, &figures(state, Scope::Employee(id), period)))
-        .collect();
-    let mut desks: Vec<&str> = state.employees.values().filter_map(|v| v.last()).map(|(_, e)| e.desk.as_str()).collect();
+    let employees: Vec<_> =
+        wanted.map(|(id, known)| row(&known.code, &known.desk, &table.row(Scope::Employee(id)))).collect();
+    let mut desks: Vec<&str> =
+        state.employees.values().filter_map(|v| v.last()).map(|(_, e)| e.desk.as_str()).collect();
     desks.sort_unstable();
     desks.dedup();
     let desks = desks.into_iter().filter(|code| desk.is_empty() || *code == desk);
     pb::QueryKpisResponse {
         employees,
-        desks: desks.map(|code| row("", code, &figures(state, Scope::Desk(code), period))).collect(),
-        total: Some(row("", "", &figures(state, Scope::All, period))),
+        desks: desks.map(|code| row("", code, &table.row(Scope::Desk(code)))).collect(),
+        total: Some(row("", "", &table.row(Scope::All))),
         known_seq: seq,
     }
 }
 
 fn row(employee: &str, desk: &str, figures: &Figures) -> pb::Kpis {
-    let ratio = |ratio: Ratio| {
-        Some(pb::Ratio { numerator: ratio.numerator, denominator: ratio.denominator, ppm: ratio.ppm() })
-    };
+    let ratio =
+        |ratio: Ratio| Some(pb::Ratio { numerator: ratio.numerator, denominator: ratio.denominator, ppm: ratio.ppm() });
     let moneys = |moneys: &[kernel::Money]| moneys.iter().map(|money| field::wire_money(*money)).collect();
     pb::Kpis {
         employee: employee.to_owned(),

@@ -7,16 +7,16 @@ use runtime::{CodecError, wire};
 
 use crate::domain::{Contact, CreditKind, Employee, Event, Granted, NewOrder};
 
-mod schema {
-    pub(super) const CONTACT_NOTED: u16 = 1;
-    pub(super) const ORDER_NOTED: u16 = 2;
-    pub(super) const PAYMENT_NOTED: u16 = 3;
-    pub(super) const REFUND_NOTED: u16 = 4;
-    pub(super) const RATING_NOTED: u16 = 5;
-    pub(super) const CREDIT_GRANTED: u16 = 6;
-    pub(super) const CREDIT_REVERSED: u16 = 7;
-    pub(super) const CUSTOMERS_MERGED: u16 = 8;
-    pub(super) const EMPLOYEE_NOTED: u16 = 9;
+pub(crate) mod schema {
+    pub(crate) const CONTACT_NOTED: u16 = 1;
+    pub(crate) const ORDER_NOTED: u16 = 2;
+    pub(crate) const PAYMENT_NOTED: u16 = 3;
+    pub(crate) const REFUND_NOTED: u16 = 4;
+    pub(crate) const RATING_NOTED: u16 = 5;
+    pub(crate) const CREDIT_GRANTED: u16 = 6;
+    pub(crate) const CREDIT_REVERSED: u16 = 7;
+    pub(crate) const CUSTOMERS_MERGED: u16 = 8;
+    pub(crate) const EMPLOYEE_NOTED: u16 = 9;
 }
 
 fn put(schema: u16, message: &impl prost::Message, payload: &mut Vec<u8>) -> u16 {

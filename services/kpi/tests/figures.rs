@@ -4,7 +4,7 @@ mod common;
 
 use common::{changed_contact, contact, employee, given, hour, merge, order, past_contact, rating, refund, yuan};
 use kernel::{Currency, Duration, Money};
-use kpi::domain::measures::{Figures, Period, Ratio, Scope, figures};
+use kpi::domain::measures::{Figures, Period, Ratio, Scope, table};
 use kpi::domain::{Command, State};
 
 const ANNA: u8 = 1;
@@ -16,7 +16,7 @@ fn second_day() -> Period {
 }
 
 fn of(state: &State, scope: Scope<'_>) -> Figures {
-    figures(state, scope, second_day())
+    table(state, second_day()).row(scope)
 }
 
 fn ratio(numerator: u64, denominator: u64) -> Ratio {
@@ -89,8 +89,33 @@ fn sales_refunds_and_the_average_order_are_of_the_period() {
     assert_eq!((anna.orders, &anna.sales[..], &anna.refunds[..]), (2, &[yuan(15_001)][..], &[yuan(1_000)][..]));
     // (150.01 - 10.00) / 2 = 70.005, half up.
     assert_eq!(anna.average_order_value, [yuan(7_001)]);
-    let next = figures(&state, Scope::Employee(employee(ANNA)), Period { from: hour(48), to: hour(72) });
+    let next = table(&state, Period { from: hour(48), to: hour(72) }).row(Scope::Employee(employee(ANNA)));
     assert_eq!((next.orders, &next.refunds[..], &next.average_order_value[..]), (0, &[yuan(500)][..], &[][..]));
+}
+
+#[test]
+fn the_company_counts_every_order_and_nobody_is_credited_with_what_nobody_sold() {
+    let state = given(&[
+        contact(1, ANNA, 1, hour(24)),
+        order(1, 1, yuan(10_000), hour(25)),
+        // Of customers whom nobody received.
+        order(2, 2, yuan(3_000), hour(26)),
+        order(3, 2, yuan(2_001), hour(27)),
+        order(4, 3, yuan(6_000), hour(47)),
+        order(5, 3, yuan(9_999), hour(48)),
+        refund(1, 2, yuan(1_000), hour(30)),
+        refund(2, 4, yuan(500), hour(48)),
+    ])
+    .state;
+    let all = of(&state, Scope::All);
+    // 100.00 + 30.00 + 20.01 + 60.00; (210.01 - 10.00) / 4 = 50.0025; customer 2 of 1, 2 and 3 bought twice.
+    assert_eq!((all.orders, &all.sales[..], &all.refunds[..]), (4, &[yuan(21_001)][..], &[yuan(1_000)][..]));
+    assert_eq!((&all.average_order_value[..], all.repurchase), (&[yuan(5_000)][..], ratio(1, 3)));
+    assert_eq!((all.customers_received, all.conversion), (1, ratio(1, 1)), "those come from contacts");
+    let anna = of(&state, Scope::Employee(employee(ANNA)));
+    assert_eq!((anna.orders, &anna.sales[..], &anna.refunds[..]), (1, &[yuan(10_000)][..], &[yuan(0)][..]));
+    assert_eq!((&anna.average_order_value[..], anna.repurchase), (&[yuan(10_000)][..], ratio(0, 1)));
+    assert_eq!(of(&state, Scope::Employee(employee(BO))), Figures::default());
 }
 
 #[test]
@@ -191,7 +216,7 @@ fn the_largest_amounts_are_cut_at_the_largest_and_end_no_process() {
     assert_eq!(of(&state, Scope::All).sales, [yuan(i64::MAX)]);
     let forever =
         Period { from: kernel::Timestamp::from_micros(i64::MIN), to: kernel::Timestamp::from_micros(i64::MAX) };
-    assert_eq!(figures(&state, Scope::All, forever).orders, 3);
+    assert_eq!(table(&state, forever).row(Scope::All).orders, 3);
     let backwards = Period { from: hour(48), to: hour(48) - Duration::from_hours(1) };
-    assert_eq!(figures(&state, Scope::All, backwards).orders, 0);
+    assert_eq!(table(&state, backwards).row(Scope::All).orders, 0);
 }

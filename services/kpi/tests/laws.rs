@@ -5,10 +5,10 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 
 use common::{START, Tenant, hour, stamp};
-use kernel::laws::{codec_law, run};
+use kernel::laws::{History, codec_law, run};
 use kernel::{CreditId, Currency, CustomerId, Duration, EmployeeId, Money, OrderId, Timestamp};
 use kpi::Kpi;
-use kpi::domain::measures::{Period, Scope, figures};
+use kpi::domain::measures::{Period, Scope, table};
 use kpi::domain::{ATTRIBUTION_WINDOW, Command, Contact, CreditKind, Event, NewOrder, State};
 use proptest::prelude::*;
 use runtime::Service;
@@ -244,7 +244,7 @@ fn all_figures(state: &State) -> Vec<String> {
         [(0, 240), (0, 80), (80, 160), (-1_000, 1_000)].map(|(from, to)| Period { from: hour(from), to: hour(to) });
     let mut rows = Vec::new();
     for scope in scopes {
-        rows.extend(periods.map(|period| format!("{scope:?} {period:?} {:?}", figures(state, scope, period))));
+        rows.extend(periods.map(|period| format!("{scope:?} {period:?} {:?}", table(state, period).row(scope))));
     }
     rows
 }
@@ -253,6 +253,19 @@ fn round_trip(event: &Event, at: Timestamp) -> Event {
     let mut payload = Vec::new();
     let schema = Kpi::encode(event, &mut payload);
     Kpi::decode(schema, &payload, at).expect("an own event decodes")
+}
+
+/// The fold from the wire, which reads only what it needs, ends where the events lead.
+fn fold_law(history: &History<Kpi>) {
+    let mut state = State::default();
+    for (_, stamp, events) in &history.decisions {
+        for event in events {
+            let mut payload = Vec::new();
+            let schema = Kpi::encode(event, &mut payload);
+            Kpi::fold(&mut state, schema, &payload, stamp.at).expect("an own event folds");
+        }
+    }
+    assert_eq!(state, history.state, "L5: the fold from the wire differs from that of the events");
 }
 
 fn tell(facts: Vec<Command>) -> Tenant {
@@ -298,6 +311,7 @@ proptest! {
         let stamped = facts.into_iter().enumerate().map(|(n, fact)| (fact, stamp(n)));
         let history = run::<Kpi>(stamped);
         codec_law(&history, round_trip);
+        fold_law(&history);
         all_figures(&history.state);
     }
 

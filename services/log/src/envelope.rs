@@ -88,6 +88,7 @@ pub fn record_hash(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()
 }
 
+#[inline]
 fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&bytes[at..at + N]);
@@ -96,6 +97,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 
 impl Header {
     /// Reads the header and finds the payload.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Result<(Self, &[u8]), EnvelopeError> {
         let payload_at = payload_at(bytes)?;
         let header = Self {
@@ -111,6 +113,7 @@ impl Header {
     }
 }
 
+#[inline]
 fn payload_at(bytes: &[u8]) -> Result<usize, EnvelopeError> {
     if bytes.len() < FIXED {
         return Err(EnvelopeError::Short(bytes.len()));
@@ -133,7 +136,8 @@ impl Envelope {
         if positions.len() > POSITIONS_MAX || positions.iter().any(|code| code.len() > POSITION_BYTES_MAX) {
             return Err(EnvelopeError::TooLarge(positions.len()));
         }
-        let mut out = Vec::with_capacity(FIXED + payload.len() + positions.iter().map(|code| code.len() + 1).sum::<usize>());
+        let mut out =
+            Vec::with_capacity(FIXED + payload.len() + positions.iter().map(|code| code.len() + 1).sum::<usize>());
         out.push(FORMAT);
         out.extend_from_slice(&self.schema.to_le_bytes());
         out.extend_from_slice(&self.logic_version.to_le_bytes());
@@ -247,7 +251,10 @@ mod tests {
     fn the_layout_is_pinned_for_ever() {
         // Golden: a change of one byte of the layout orphans every log that was ever written.
         let bytes = envelope().encode(b"payload").unwrap();
-        assert_eq!(blake3::hash(&bytes).to_hex().as_str(), "ff17ac75968bbf1660b8f3b9cf6b9f31d3e9e41980a04ea7eb42cd8940554cbc");
+        assert_eq!(
+            blake3::hash(&bytes).to_hex().as_str(),
+            "ff17ac75968bbf1660b8f3b9cf6b9f31d3e9e41980a04ea7eb42cd8940554cbc"
+        );
     }
 
     #[test]

@@ -14,8 +14,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 pub use embedded::{
-    Cut, Damage, Embedded, Faults, OpenError, Opened, Options, Pass, ReadOnly, Stat, TopicStat, VerifyReport, dump, pass,
-    raw_sync_rate, read_only, stat, verify,
+    Cut, Damage, Embedded, Faults, OpenError, Opened, Options, Pass, ReadOnly, Stat, TopicStat, VerifyReport, dump,
+    pass, raw_sync_rate, read_only, stat, verify,
 };
 pub use envelope::{Causation, Envelope, EnvelopeError, Header, record_hash};
 pub use topic::{TOPICS, Topic};
@@ -94,7 +94,13 @@ pub trait Log: Send + Sync + 'static {
 
     /// Committed records from sequence number `from` on, in order: at least one when there is one, and about
     /// `bytes_max` bytes at most. Empty when `from` is the end.
-    fn read(&self, topic: Topic, partition: u16, from: u64, bytes_max: usize) -> Boxed<'_, Result<Vec<Record>, ReadError>>;
+    fn read(
+        &self,
+        topic: Topic,
+        partition: u16,
+        from: u64,
+        bytes_max: usize,
+    ) -> Boxed<'_, Result<Vec<Record>, ReadError>>;
 
     /// The next sequence number of a topic's partition, as a value that can be waited on: it changes after each commit.
     fn end(&self, topic: Topic, partition: u16) -> watch::Receiver<u64>;

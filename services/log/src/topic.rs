@@ -19,15 +19,8 @@ pub enum Topic {
     Payout = 7,
 }
 
-pub const TOPICS: [Topic; 7] = [
-    Topic::Intake,
-    Topic::Roster,
-    Topic::Intent,
-    Topic::Assignment,
-    Topic::Kpi,
-    Topic::Payroll,
-    Topic::Payout,
-];
+pub const TOPICS: [Topic; 7] =
+    [Topic::Intake, Topic::Roster, Topic::Intent, Topic::Assignment, Topic::Kpi, Topic::Payroll, Topic::Payout];
 
 impl Topic {
     pub const fn number(self) -> u8 {

@@ -8,7 +8,7 @@ use proto::payroll::payroll_service_server::{PayrollService, PayrollServiceServe
 use runtime::{Host, field, invalid, not_found, server};
 use tonic::{Request, Response, Status};
 
-use crate::domain::{Closed, Command, Earning, Payroll, PayoutChanged, State};
+use crate::domain::{Closed, Command, Earning, PayoutChanged, Payroll, State};
 use crate::{codec, file};
 
 /// Bytes of a plan file.
@@ -33,7 +33,8 @@ fn bounds(period: &str, zone: &str) -> Result<(Timestamp, Timestamp), Status> {
     if first.strftime("%Y-%m").to_string() != period {
         return Err(wrong());
     }
-    let zone = TimeZone::get(zone).map_err(|error| runtime::status(tonic::Code::Internal, "ZONE_UNKNOWN", error.to_string()))?;
+    let zone = TimeZone::get(zone)
+        .map_err(|error| runtime::status(tonic::Code::Internal, "ZONE_UNKNOWN", error.to_string()))?;
     let instant = |date: Date| {
         let instant = zone.to_timestamp(date.at(0, 0, 0, 0)).map_err(|_| wrong())?;
         Ok::<_, Status>(Timestamp::from_micros(instant.as_microsecond()))
@@ -44,7 +45,8 @@ fn bounds(period: &str, zone: &str) -> Result<(Timestamp, Timestamp), Status> {
 
 impl Api {
     async fn closing(&self, tenant: kernel::TenantId, period: &str) -> Result<Closed, Status> {
-        let zone = self.host.query(tenant, |state, _| state.company.as_ref().map(|company| company.zone.clone())).await?;
+        let zone =
+            self.host.query(tenant, |state, _| state.company.as_ref().map(|company| company.zone.clone())).await?;
         let zone = zone.ok_or_else(|| not_found("COMPANY_UNKNOWN", "the company is not known yet; import it first"))?;
         let (start, end) = bounds(period, &zone)?;
         Ok(Closed { start, end, kpi_known_seq: 0 })
@@ -173,15 +175,20 @@ fn statement(
         let earnings = state.earnings(employee, period, open, period);
         earnings.map_err(|refusal| Status::from(runtime::CallError::Refused(refusal)))?
     };
-    let payout = state.payouts.values().find(|payout| payout.participant_id == employee && payout.period == *period);
     let currency = lines.first().map(|line| line.delta.currency).or(state.company.as_ref().map(|c| c.currency));
     let currency = currency.unwrap_or_default();
     let total: i64 = lines.iter().filter(|line| line.delta.currency == currency).map(|line| line.delta.minor).sum();
-    let carried_out = state.carried_out.get(&(period.clone(), employee)).copied();
-    let carried_out = carried_out.unwrap_or(kernel::Money::new(0, currency));
+    let of_currency = |money: &kernel::Money| money.currency == currency;
+    let payout = state
+        .payouts
+        .values()
+        .find(|payout| payout.participant_id == employee && payout.period == *period && of_currency(&payout.amount));
+    let out = state.carried_out.get(&(period.clone(), employee)).into_iter().flatten();
+    let carried_out: i64 =
+        out.map(|(_, balance)| balance).filter(|b| of_currency(b)).map(|balance| balance.minor).sum();
     let paid = payout.map_or(0, |payout| payout.amount.minor);
     // What was carried in is what the payout and the carry-out leave of the total.
-    let carried_in = if closed { paid + carried_out.minor - total } else { 0 };
+    let carried_in = if closed { paid + carried_out - total } else { 0 };
     let money = |minor| Some(field::wire_money(kernel::Money::new(minor, currency)));
     Ok(pb::GetStatementResponse {
         employee: request.employee.clone(),
@@ -189,7 +196,7 @@ fn statement(
         lines: lines.into_iter().map(line).collect(),
         total: money(total),
         carried_in: money(carried_in),
-        carried_out: money(carried_out.minor),
+        carried_out: money(carried_out),
         payout_id: payout.map(|payout| payout.payout_id.to_string()).unwrap_or_default(),
         statement_hash: payout.map(|payout| hex(&payout.statement_hash)).unwrap_or_default(),
         closed,

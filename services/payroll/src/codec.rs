@@ -89,13 +89,14 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
         }
         Event::EarningAccrued(earning) => put(schema::EARNING_ACCRUED, &earning_to_wire(earning), payload),
         Event::Posted { legal_entity, postings, reference, period } => {
-            let posting = |posting: Posting| pb::Posting { account: posting.account, amount: wire::to_money(posting.amount) };
+            let posting =
+                |posting: Posting| pb::Posting { account: posting.account, amount: wire::to_money(posting.amount) };
             let postings = postings.into_iter().map(posting).collect();
             put(schema::POSTED, &pb::Posted { legal_entity, postings, reference, period }, payload)
         }
-        Event::BalanceCarried { employee_id, period, balance } => {
-            let balance = wire::to_money(balance);
-            put(schema::BALANCE_CARRIED, &pb::BalanceCarried { employee_id: employee_id.to_vec(), period, balance }, payload)
+        Event::BalanceCarried { employee_id, legal_entity, period, balance } => {
+            let (employee_id, balance) = (employee_id.to_vec(), wire::to_money(balance));
+            put(schema::BALANCE_CARRIED, &pb::BalanceCarried { employee_id, period, balance, legal_entity }, payload)
         }
         Event::PayoutChanged(change) => put(schema::PAYOUT_CHANGED, &payout_to_wire(change), payload),
     }
@@ -285,7 +286,8 @@ pub(crate) fn decode(schema: u16, payload: &[u8]) -> Result<Event, CodecError> {
         schema::BALANCE_CARRIED => {
             let event = pb::BalanceCarried::decode(payload)?;
             let balance = wire::money(event.balance, "balance")?;
-            Event::BalanceCarried { employee_id: employee(&event.employee_id)?, period: event.period, balance }
+            let (legal_entity, period) = (event.legal_entity, event.period);
+            Event::BalanceCarried { employee_id: employee(&event.employee_id)?, legal_entity, period, balance }
         }
         schema::PAYOUT_CHANGED => Event::PayoutChanged(payout(pb::PayoutChanged::decode(payload)?)?),
         other => return Err(CodecError::UnknownSchema(other)),
@@ -293,9 +295,7 @@ pub(crate) fn decode(schema: u16, payload: &[u8]) -> Result<Event, CodecError> {
 }
 
 fn plan(event: pb::PlanActivated) -> Result<Plan, CodecError> {
-    let tier = |tier: pb::Tier| {
-        Ok(Tier { lo: rate(&tier.lo)?, hi: optional_rate(&tier.hi)?, rate: rate(&tier.rate)? })
-    };
+    let tier = |tier: pb::Tier| Ok(Tier { lo: rate(&tier.lo)?, hi: optional_rate(&tier.hi)?, rate: rate(&tier.rate)? });
     let component = |component: pb::Component| {
         Ok(Component {
             basis: match component.basis() {

@@ -5,6 +5,13 @@ use serde::Deserialize;
 
 use crate::domain::{Basis, Component, Method, Plan, Tier};
 
+/// Decimals of a bound or rate, and the largest rates: so that no product of a bounded amount and a rate loses a digit or
+/// leaves the range of money, which would keep a whole company's period open (L9).
+const DECIMALS_MAX: u32 = 9;
+/// Ten times the sale itself.
+const RATE_MAX: i64 = 10;
+/// Major units a piece.
+const RATE_A_PIECE_MAX: i64 = 1_000_000;
 /// Tiers of a table and components of a plan (L9).
 const ENTRIES_MAX: usize = 100;
 
@@ -50,10 +57,9 @@ pub fn parse(yaml: &str) -> Result<Plan, String> {
     if file.components.is_empty() || file.components.len() > ENTRIES_MAX {
         return Err(format!("components: 1 to {ENTRIES_MAX} are needed"));
     }
-    let effective_from: jiff::Timestamp = file
-        .effective_from
-        .parse()
-        .map_err(|_| format!("effective_from: {:?} is not an instant such as 2026-01-01T00:00:00+08:00", file.effective_from))?;
+    let effective_from: jiff::Timestamp = file.effective_from.parse().map_err(|_| {
+        format!("effective_from: {:?} is not an instant such as 2026-01-01T00:00:00+08:00", file.effective_from)
+    })?;
     let mut components = Vec::new();
     for entry in file.components {
         let code = entry.code.clone();
@@ -92,15 +98,29 @@ fn component(entry: ComponentEntry) -> Result<Component, String> {
     if entry.tiers.is_empty() || entry.tiers.len() > ENTRIES_MAX {
         return Err(format!("tiers: 1 to {ENTRIES_MAX} are needed"));
     }
+    let rate_max = if basis == Basis::Orders { RATE_A_PIECE_MAX } else { RATE_MAX };
     let mut tiers: Vec<Tier> = Vec::new();
     for tier in entry.tiers {
-        let parse = |text: &str| text.parse::<Rate>().map_err(|error| format!("tiers: {error}"));
+        let parse = |text: &str| decimal(text).map_err(|what| format!("tiers: {what}"));
         let (lo, rate) = (parse(&tier.lo)?, parse(&tier.rate)?);
         let hi = tier.hi.as_deref().map(parse).transpose()?;
+        if rate.0.abs() > kernel::Decimal::from(rate_max) {
+            return Err(format!("tiers: rate {rate} is more than {rate_max}"));
+        }
         tiers.push(Tier { lo, hi, rate });
     }
     covers(&tiers)?;
     Ok(Component { code: entry.code, basis, method, tiers })
+}
+
+fn decimal(text: &str) -> Result<Rate, String> {
+    let rate: Rate = text.parse().map_err(|error| format!("{error}"))?;
+    let scale = rate.0.normalize().scale();
+    if scale > DECIMALS_MAX {
+        Err(format!("{text:?} has {scale} decimals; {DECIMALS_MAX} are allowed"))
+    } else {
+        Ok(rate)
+    }
 }
 
 /// Tiers must cover everything from 0 up, each from where the one before ends.
@@ -141,6 +161,9 @@ mod tests {
             ("[{lo: '0', rate: '1'}, {lo: '10', rate: '1'}]", "nothing may follow"),
             ("[{lo: '0', hi: '0', rate: '1'}, {lo: '0', rate: '1'}]", "is empty"),
             ("[{lo: '0', rate: 'x'}]", "not a decimal"),
+            ("[{lo: '0', rate: '0.0123456789'}]", "has 10 decimals"),
+            ("[{lo: '0', rate: '10.5'}]", "more than 10"),
+            ("[{lo: '0', rate: '-11'}]", "more than 10"),
         ];
         for (tiers, expected) in refused {
             let error = plan(tiers).expect_err(tiers);

@@ -41,7 +41,7 @@ impl Service for Payroll {
 pub mod planted {
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    /// 1: the fold of a posting is off by one. 2: a rule of `decide` is changed.
+    /// 1: the fold of a posting is off by one. 2: an earning is one minor unit too large.
     pub static BUG: AtomicU8 = AtomicU8::new(0);
 
     pub(crate) fn is(bug: u8) -> bool {

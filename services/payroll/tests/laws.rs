@@ -90,6 +90,7 @@ fn currency(n: usize) -> Currency {
 /// The story as commands; the day goes on so that most closes are of a month that is over.
 fn commands(story: &[Step]) -> Vec<(Command, Stamp)> {
     let mut versions: BTreeMap<usize, u32> = BTreeMap::new();
+    let mut pays: BTreeMap<usize, usize> = BTreeMap::new();
     let mut last_day: BTreeMap<u8, i64> = BTreeMap::new();
     let (mut next_month, mut credits, mut kpi_seq) = (0, 0_u16, 0_u64);
     let mut commands = Vec::new();
@@ -97,6 +98,8 @@ fn commands(story: &[Step]) -> Vec<(Command, Stamp)> {
         kpi_seq += 1;
         let command = match step {
             Step::Plan { code, position, from, rates, currency, follows } => {
+                // A plan pays one position for ever.
+                let position = pays.entry(*code).or_insert(*position);
                 let version = versions.entry(*code).or_default();
                 *version += 1;
                 let number = if *follows { *version } else { *version + 1 };

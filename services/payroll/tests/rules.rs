@@ -83,7 +83,7 @@ fn a_negative_net_is_carried_until_it_is_earned_back() {
     // A month without sales: the debt is stated again, so that every statement shows it.
     let events = tenant.told(&close(2));
     assert_eq!((payouts(&events), carried(&events)), (vec![], vec![-1_500]));
-    assert_eq!(tenant.state.carried_out[&(month(2), employee(1))], yuan(-1_500));
+    assert_eq!(tenant.state.carried_out[&(month(2), employee(1))], [("SH01".to_owned(), yuan(-1_500))]);
     tenant.told(&credit(3, 1, yuan(20_000), day(91)));
     let events = tenant.told(&close(3));
     assert_eq!((payouts(&events), carried(&events)), (vec![], vec![-500]));
@@ -111,6 +111,7 @@ fn a_period_holds_its_first_instant_and_not_its_end() {
     let at = [day(0) - tick, day(0), day(30) - tick, day(30)];
     let facts: Vec<Command> = (1..).zip(at).map(|(n, at)| credit(n, 1, yuan(i64::from(n) * 10_000), at)).collect();
     let mut tenant = given_seller(&facts);
+    assert_eq!(earnings(&tenant.told(&close(-1)))[0].basis_value.to_string(), "100");
     assert_eq!(earnings(&tenant.told(&close(0)))[0].basis_value.to_string(), "500", "the second and the third");
     assert_eq!(earnings(&tenant.told(&close(1)))[0].basis_value.to_string(), "400");
 }
@@ -127,6 +128,93 @@ fn a_company_that_moves_to_another_zone_has_no_hour_paid_twice_and_none_unpaid()
         let distinct: std::collections::BTreeSet<_> = paid.iter().collect();
         assert_eq!((paid.len(), distinct.len()), (4, 4), "a shift of {shift} hours");
     }
+}
+
+#[test]
+fn a_period_is_not_closed_before_the_credits_of_an_earlier_one() {
+    // The first month's credit comes before any close; the third month's when the fourth is to be closed.
+    let mut tenant = given_seller(&[credit(1, 1, yuan(10_000), day(3)), credit(2, 1, yuan(10_000), day(33))]);
+    let earlier = |n| Err(Rejection::EarlierCredits { period: month(n) });
+    assert_eq!(tenant.tell(&close(1)), earlier(0));
+    assert_eq!(tenant.tell(&close(2)), earlier(0));
+    tenant.told(&close(0));
+    assert_eq!(tenant.tell(&close(2)), earlier(1));
+    assert_eq!(lines(&tenant.told(&close(1))), [(month(1), 500, 500)]);
+    tenant.told(&credit(3, 1, yuan(10_000), day(63)));
+    tenant.told(&reversal(3));
+    assert_eq!(lines(&tenant.told(&close(3))), [], "what was taken back keeps no month open");
+    // Late credits of a month that was passed over, and of one before the first close: both are paid, once.
+    tenant.told(&credit(4, 1, yuan(20_000), day(65)));
+    tenant.told(&credit(5, 1, yuan(40_000), day(-5)));
+    assert_eq!(tenant.tell(&close(4)), Err(Rejection::EarlierCredits { period: "2025-12".to_owned() }));
+    let before = Command::ClosePeriod { period: "2025-12".to_owned(), start: day(-31), end: day(0) };
+    assert_eq!(lines(&tenant.told(&before)), [("2025-12".to_owned(), 2_000, 2_000)]);
+    assert_eq!(tenant.tell(&close(4)), earlier(2));
+    assert_eq!(lines(&tenant.told(&close(2))), [(month(2), 1_000, 1_000)]);
+    assert_eq!(lines(&tenant.told(&close(4))), []);
+    let refused = Rejection::EarlierCredits { period: month(0) };
+    assert_eq!((refused.reason(), refused.kind()), ("EARLIER_CREDITS", kernel::RefusalKind::FailedPrecondition));
+}
+
+#[test]
+fn a_passed_over_month_ends_where_the_next_one_began_in_another_zone() {
+    for shift in [-6, 6] {
+        let moved = |n: i64| day(30 * n) + Duration::from_hours(shift);
+        let mut tenant = given_seller(&[close(1)]);
+        // One credit an hour around the bound between the first month, which was passed over, and the second.
+        for n in 0..20_u16 {
+            tenant.told(&credit(n + 1, 1, yuan(10_000), day(30) + Duration::from_hours(i64::from(n) - 10)));
+        }
+        tenant.told(&Command::ClosePeriod { period: month(0), start: moved(0), end: moved(1) });
+        tenant.told(&Command::ClosePeriod { period: month(2), start: moved(2), end: moved(3) });
+        let statements = tenant.state.statements.values().flatten();
+        let paid: i64 = statements.map(|line| line.delta.minor).sum();
+        assert_eq!(paid, 20 * 500, "a shift of {shift} hours");
+    }
+}
+
+#[test]
+fn a_plan_never_pays_another_position() {
+    let mut tenant = given_seller(&[flat("management", "manager", "0.02"), hired(2, "manager", day(-100))]);
+    let moved = Plan { version: 2, ..plan("sales", 1, "manager", day(0), &[("0", "0.10")]) };
+    let refused = tenant.tell(&Command::ActivatePlan(moved)).unwrap_err();
+    let (given, known) = ("manager".to_owned(), "seller".to_owned());
+    assert_eq!(refused, Rejection::PlanPosition { code: "sales".to_owned(), given, known });
+    assert_eq!(refused.reason(), "PLAN_POSITION");
+}
+
+#[test]
+fn a_debt_is_never_set_off_against_what_another_legal_entity_pays() {
+    let other = Command::NoteCompany(Company {
+        legal_entity: "SZ02".to_owned(),
+        currency: Currency::CNY,
+        zone: "Asia/Shanghai".to_owned(),
+    });
+    let mut tenant = given_seller(&[credit(1, 1, yuan(-20_000), day(3)), close(0), other]);
+    tenant.told(&credit(2, 1, yuan(30_000), day(33)));
+    let events = tenant.told(&close(1));
+    let paid: Vec<_> = payouts(&events).into_iter().map(|p| (p.legal_entity, p.amount)).collect();
+    assert_eq!(paid, [("SZ02".to_owned(), yuan(1_500))], "all of it: the 10.00 are owed to SH01");
+    assert_eq!(tenant.state.carried_out[&(month(1), employee(1))], [("SH01".to_owned(), yuan(-1_000))]);
+    // Back at the first one, the debt is earned back.
+    tenant.told(&company());
+    tenant.told(&credit(3, 1, yuan(30_000), day(63)));
+    let paid: Vec<_> = payouts(&tenant.told(&close(2))).into_iter().map(|p| (p.legal_entity, p.amount)).collect();
+    assert_eq!(paid, [("SH01".to_owned(), yuan(500))]);
+}
+
+#[test]
+fn a_total_of_what_was_issued_that_leaves_the_range_is_refused() {
+    let most = |n, at| credit(n, 1, yuan(i64::MAX / 2), at);
+    let mut tenant = given(&[company(), flat("sales", "seller", "1"), hired(1, "seller", day(0)), most(1, day(3))]);
+    tenant.told(&close(0));
+    tenant.told(&approve(0));
+    for n in 1..3 {
+        tenant.told(&most(u16::try_from(n).unwrap() + 1, day(30 * n + 3)));
+        tenant.told(&close(n));
+    }
+    tenant.told(&approve(1));
+    assert!(matches!(tenant.tell(&approve(2)), Err(Rejection::OutOfRange(_))));
 }
 
 #[test]
@@ -215,7 +303,7 @@ fn differences_never_cross_a_currency() {
     let deltas: Vec<Money> = earnings(&events).into_iter().map(|line| line.delta).collect();
     assert_eq!(deltas, [yuan(-500), usd(1_000)]);
     assert_eq!(payouts(&events).iter().map(|payout| payout.amount).collect::<Vec<_>>(), [usd(1_000)]);
-    assert_eq!(tenant.state.carried[&(employee(1), Currency::CNY)], -500);
+    assert_eq!(tenant.state.carried[&(employee(1), "SH01".to_owned(), Currency::CNY)], -500);
     assert_eq!(lines(&tenant.told(&close(2))), []);
 }
 

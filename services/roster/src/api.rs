@@ -6,10 +6,12 @@ use kernel::{EmployeeId, Purpose, SealPlace, Subject, TenantId};
 use proto::roster as pb;
 use proto::roster::roster_service_server::{RosterService, RosterServiceServer};
 use runtime::{Host, Meta, field, invalid, not_found, server};
+use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
-use crate::domain::{Command, Company, Employee, Presence, Roster, Shift, Wanted};
+use crate::domain::{Command, Company, Employee, Presence, Rejection, Roster, Shift, Wanted};
 use crate::file::{self, Definitions, EmployeeEntry};
 use crate::{changes, codec};
 
@@ -58,7 +60,12 @@ impl Api {
     fn name(&self, tenant: TenantId, employee: &Employee) -> String {
         let field = name_field(&employee.code);
         let open = |sealed| self.host.keys().open(tenant, employee.name_command_id, &field, sealed);
-        employee.name.as_ref().and_then(open).map(|clear| String::from_utf8_lossy(&clear).into_owned()).unwrap_or_default()
+        employee
+            .name
+            .as_ref()
+            .and_then(open)
+            .map(|clear| String::from_utf8_lossy(&clear).into_owned())
+            .unwrap_or_default()
     }
 
     fn employee(&self, meta: &Meta, entry: EmployeeEntry, shifts: Vec<Shift>) -> Result<Employee, Status> {
@@ -94,6 +101,8 @@ pub(crate) fn name_field(code: &str) -> String {
 
 #[tonic::async_trait]
 impl RosterService for Api {
+    type KeepPresenceStream = ReceiverStream<Result<pb::KeepPresenceResponse, Status>>;
+
     async fn import_company(
         &self,
         request: Request<pb::ImportCompanyRequest>,
@@ -111,12 +120,8 @@ impl RosterService for Api {
         let wanted = self.wanted(&meta, &request.tenant, definitions)?;
         let command = Command::Import { wanted, effective_from };
         let (previewed, tenant) = (command.clone(), meta.tenant);
-        let stamp = kernel::Stamp {
-            at: self.host.now(),
-            tenant,
-            command_id: meta.command_id,
-            actor: kernel::Actor::default(),
-        };
+        let stamp =
+            kernel::Stamp { at: self.host.now(), tenant, command_id: meta.command_id, actor: kernel::Actor::default() };
         let preview = self.host.query_new(tenant, move |state, _| {
             use kernel::Decider;
             Roster::decide(state, &previewed, &stamp).map(|events| changes::lines(state, &events))
@@ -153,16 +158,26 @@ impl RosterService for Api {
     async fn keep_presence(
         &self,
         request: Request<Streaming<pb::KeepPresenceRequest>>,
-    ) -> Result<Response<pb::KeepPresenceResponse>, Status> {
+    ) -> Result<Response<Self::KeepPresenceStream>, Status> {
         let mut beats = request.into_inner();
         let first = beats.next().await.ok_or_else(|| invalid("employee", "is missing"))??;
         let tenant = self.host.tenant(&first.tenant)?;
         let employee_id = self.employee_id(tenant, &first.employee)?;
-        while let Ok(Some(Ok(_))) = tokio::time::timeout(SILENCE_MAX, beats.next()).await {}
-        // One command for the lost stream; heartbeats are never events.
-        let meta = self.host.own_meta(tenant, "presence_lost", employee_id.as_bytes());
-        self.host.call(meta, Command::LosePresence { employee_id }).await?;
-        Ok(Response::new(pb::KeepPresenceResponse {}))
+        let known = self.host.query(tenant, move |state, _| state.employees.contains_key(&employee_id)).await?;
+        if !known {
+            return Err(Status::from(runtime::CallError::Refused(Rejection::EmployeeUnknown)));
+        }
+        let (answer, answers) = mpsc::channel(1);
+        let host = self.host.clone();
+        // Outlives the request: its caller may be gone for good, which is what must be recorded.
+        runtime::spawn("keep_presence", async move {
+            while let Ok(Some(Ok(_))) = tokio::time::timeout(SILENCE_MAX, beats.next()).await {}
+            // One command for the lost stream; heartbeats are never events.
+            let meta = host.own_meta(tenant, "presence_lost", employee_id.as_bytes());
+            let lost = host.call(meta, Command::LosePresence { employee_id }).await;
+            drop(answer.send(lost.map(|_| pb::KeepPresenceResponse {})).await); // Nobody may be there to hear it.
+        });
+        Ok(Response::new(ReceiverStream::new(answers)))
     }
 
     async fn get_company(

@@ -6,7 +6,9 @@ use crate::domain::{Event, State};
 pub(crate) fn lines(state: &State, events: &[Event]) -> Vec<String> {
     let sign = |known: bool| if known { '~' } else { '+' };
     let line = |event: &Event| match event {
-        Event::CompanyDefined { company, .. } => format!("{} company {}", sign(!state.company.is_empty()), company.name),
+        Event::CompanyDefined { company, .. } => {
+            format!("{} company {}", sign(!state.company.is_empty()), company.name)
+        }
         Event::DeskDefined { desk, .. } => format!("{} desk {}", sign(state.desks.contains_key(&desk.code)), desk.code),
         Event::PositionDefined { position, version, .. } => {
             format!("{} position {} v{version}", sign(state.positions.contains_key(&position.code)), position.code)

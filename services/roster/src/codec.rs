@@ -42,7 +42,11 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
         }
         Event::EmployeeLeft { employee_id, effective_from } => {
             let effective_from_us = effective_from.as_micros();
-            put(schema::EMPLOYEE_LEFT, &pb::EmployeeLeft { employee_id: employee_id.to_vec(), effective_from_us }, payload)
+            put(
+                schema::EMPLOYEE_LEFT,
+                &pb::EmployeeLeft { employee_id: employee_id.to_vec(), effective_from_us },
+                payload,
+            )
         }
         Event::PolicyDefined { policy, version, effective_from } => {
             put(schema::POLICY_DEFINED, &policy_to_wire(policy, version, effective_from), payload)
@@ -78,10 +82,8 @@ pub(crate) fn company_to_wire(company: Company, seed: [u8; 16], effective_from: 
 }
 
 pub(crate) fn desk_to_wire(desk: Desk, effective_from: Timestamp) -> pb::DeskDefined {
-    let offset = |offset: ZoneOffset| pb::ZoneOffset {
-        from_us: offset.from.as_micros(),
-        offset_seconds: offset.offset_seconds,
-    };
+    let offset =
+        |offset: ZoneOffset| pb::ZoneOffset { from_us: offset.from.as_micros(), offset_seconds: offset.offset_seconds };
     pb::DeskDefined {
         code: desk.code,
         name_zh: desk.name_zh,

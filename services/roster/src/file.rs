@@ -13,6 +13,8 @@ use crate::domain::{Company, Desk, Policy, Position, Shift, ZoneOffset};
 const OFFSET_YEARS: i64 = 10;
 /// Entries of one list (L9).
 const ENTRIES_MAX: usize = 5_000;
+/// Bytes of a code: a record's envelope names the positions of who acts, and has room for so much (L9).
+const CODE_BYTES_MAX: usize = 64;
 
 /// A company file as it is written.
 #[derive(Debug, Clone, Deserialize)]
@@ -157,7 +159,9 @@ pub struct Definitions {
 /// Reads and checks a company file. `now` is when it takes effect, where it does not say.
 pub fn parse(yaml: &str, now: Timestamp) -> Result<Definitions, FileError> {
     let file: CompanyFile = serde_norway::from_str(yaml).map_err(|error| {
-        let place = error.location().map_or_else(|| "file".to_owned(), |at| format!("line {}, column {}", at.line(), at.column()));
+        let place = error
+            .location()
+            .map_or_else(|| "file".to_owned(), |at| format!("line {}, column {}", at.line(), at.column()));
         wrong(place, error.to_string())
     })?;
     if file.desks.len().max(file.positions.len()).max(file.employees.len()) > ENTRIES_MAX {
@@ -188,8 +192,11 @@ pub fn parse(yaml: &str, now: Timestamp) -> Result<Definitions, FileError> {
 fn unique<'a>(list: &str, codes: impl Iterator<Item = &'a String>) -> Result<(), FileError> {
     let mut seen = std::collections::BTreeSet::new();
     for code in codes {
-        if code.trim().is_empty() || code.chars().count() > 64 || code.chars().any(char::is_control) {
-            return Err(wrong(list, format!("{code:?} is not a code of 1 to 64 characters")));
+        if code.trim().is_empty() || code.len() > CODE_BYTES_MAX || code.chars().any(char::is_control) {
+            return Err(wrong(
+                list,
+                format!("{code:?} is not a code of 1 to {CODE_BYTES_MAX} bytes without control characters"),
+            ));
         }
         if !seen.insert(code) {
             return Err(wrong(list, format!("code {code:?} stands there twice")));
@@ -212,8 +219,8 @@ fn company(entry: CompanyEntry) -> Result<Company, FileError> {
 
 fn desk(entry: DeskEntry, from: Timestamp) -> Result<Desk, FileError> {
     let zone = zone(&entry.zone, format!("desk {}: zone", entry.code))?;
-    let start = Instant::from_microsecond(from.as_micros())
-        .map_err(|_| wrong("effective_from", "is outside the calendar"))?;
+    let start =
+        Instant::from_microsecond(from.as_micros()).map_err(|_| wrong("effective_from", "is outside the calendar"))?;
     let end = from + kernel::Duration::from_days(OFFSET_YEARS * 366);
     let first = ZoneOffset { from: Timestamp::from_micros(i64::MIN), offset_seconds: zone.to_offset(start).seconds() };
     let later = zone.following(start).map(|transition| ZoneOffset {
@@ -234,6 +241,9 @@ fn position(entry: PositionEntry) -> Result<Position, FileError> {
     let mut sum = kernel::Decimal::ZERO;
     for (measure, weight) in entry.kpis {
         let weight: Rate = weight.parse().map_err(|error| wrong(&place, format!("kpis.{measure}: {error}")))?;
+        if weight.0 < kernel::Decimal::ZERO {
+            return Err(wrong(place, format!("kpis.{measure}: {weight} is negative")));
+        }
         let added = sum.checked_add(weight.0);
         sum = added.ok_or_else(|| wrong(&place, format!("kpis.{measure}: {weight} is too large for a weight")))?;
         kpis.push((measure, weight));

@@ -36,7 +36,7 @@ impl Service for Roster {
 pub mod planted {
     use std::sync::atomic::{AtomicU8, Ordering};
 
-    /// 1: the fold of an employee is off by one month. 2: a rule of `decide` is changed.
+    /// 1: the fold of an employee is off by one month. 2: versions of positions count from two.
     pub static BUG: AtomicU8 = AtomicU8::new(0);
 
     pub(crate) fn is(bug: u8) -> bool {

@@ -33,6 +33,33 @@ fn weights_sum_to_one_exactly() {
 }
 
 #[test]
+fn no_weight_is_negative() {
+    let error = refused(&position("a: '1.50', b: '-0.50'"));
+    assert!(error.contains("position p: kpis.b: -0.50 is negative"), "{error}");
+    assert!(parse(&position("a: '1', b: '0'"), TODAY).is_ok());
+}
+
+#[test]
+fn a_code_fits_into_the_envelope_of_a_record() {
+    let file = |list: &str, code: &str| match list {
+        "desks" => format!("desks: [{{code: '{code}', name_zh: 甲, name_en: d, zone: UTC}}]"),
+        "positions" => {
+            format!("positions: [{{code: '{code}', name_zh: 甲, name_en: P, duties: [], capacity_units: 1}}]")
+        }
+        _ => format!("employees: [{{code: '{code}', name: 李雷, desk: d, position: p}}]"),
+    };
+    for list in ["desks", "positions", "employees"] {
+        for fitting in ["a".repeat(64), "岗".repeat(21)] {
+            assert!(parse(&file(list, &fitting), TODAY).is_ok(), "{list}: {fitting}");
+        }
+        for long in ["a".repeat(65), "岗".repeat(22), "岗".repeat(64)] {
+            let error = refused(&file(list, &long));
+            assert!(error.starts_with(list) && error.contains("64 bytes"), "{list}: {error}");
+        }
+    }
+}
+
+#[test]
 fn weights_too_large_to_add_are_refused() {
     let most = "79228162514264337593543950335";
     let error = refused(&position(&format!("a: '{most}', b: '{most}'")));

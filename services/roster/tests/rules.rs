@@ -42,6 +42,29 @@ fn a_first_import_defines_everything_once_and_the_next_nothing() {
 }
 
 #[test]
+fn the_offsets_of_a_desk_are_renewed_before_they_end() {
+    let at = |n: i64, zone: &str| {
+        let yaml = format!("desks: [{{code: east, name_zh: 东区, name_en: East, zone: {zone}}}]");
+        let desks = roster::file::parse(&yaml, day(n)).unwrap().desks;
+        import(Wanted { desks, ..Wanted::default() }, day(n))
+    };
+    let mut tenant = Tenant::default();
+    tenant.tell(TODAY, &import(Wanted { company: Some(company()), ..Wanted::default() }, TODAY)).unwrap();
+    assert_eq!(kinds(&tenant.tell(TODAY, &at(0, "Europe/Berlin")).unwrap()), ["desk"]);
+    let end = |tenant: &Tenant| tenant.state.desks["east"].last().unwrap().1.offsets.last().unwrap().from;
+    let known = end(&tenant);
+    assert_eq!(tenant.tell(day(3_000), &at(3_000, "Europe/Berlin")), Ok(Vec::new()), "two years are left");
+    assert_eq!(kinds(&tenant.tell(day(3_400), &at(3_400, "Europe/Berlin")).unwrap()), ["desk"]);
+    assert!(end(&tenant) > known + kernel::Duration::from_days(3_000));
+    assert_eq!(tenant.tell(day(3_401), &at(3_401, "Europe/Berlin")), Ok(Vec::new()), "and not again");
+    // A zone whose clock never changes has nothing to renew.
+    let mut tenant = Tenant::default();
+    tenant.tell(TODAY, &import(Wanted { company: Some(company()), ..Wanted::default() }, TODAY)).unwrap();
+    tenant.tell(TODAY, &at(0, "Asia/Shanghai")).unwrap();
+    assert_eq!(tenant.tell(day(9_000), &at(9_000, "Asia/Shanghai")), Ok(Vec::new()));
+}
+
+#[test]
 fn only_what_differs_is_a_new_version() {
     let mut tenant = given_company();
     let mut wanted = whole_company();
@@ -79,8 +102,13 @@ fn a_name_that_is_only_sealed_anew_is_no_change_and_another_name_is() {
 #[test]
 fn other_zone_offsets_are_no_other_desk_but_another_zone_is() {
     let mut tenant = given_company();
-    let offsets = vec![ZoneOffset { from: day(0), offset_seconds: 3_600 }];
-    let mut wanted = Wanted { desks: vec![Desk { offsets, ..desk("east") }], ..Wanted::default() };
+    let until = |n, offset_seconds| {
+        let offsets = vec![ZoneOffset { from: day(n), offset_seconds }];
+        Wanted { desks: vec![Desk { offsets, ..desk("east") }], ..Wanted::default() }
+    };
+    let changes = tenant.tell(day(1), &import(until(3_600, 3_600), day(1))).unwrap();
+    assert_eq!(kinds(&changes), ["desk"], "a clock that never changed begins to");
+    let mut wanted = until(3_700, 7_200);
     assert_eq!(tenant.tell(day(1), &import(wanted.clone(), day(1))), Ok(Vec::new()));
     wanted.desks[0].zone = "Europe/Berlin".to_owned();
     assert_eq!(kinds(&tenant.tell(day(1), &import(wanted, day(1))).unwrap()), ["desk"]);

@@ -44,6 +44,11 @@ impl Clock {
         Self(Arc::new(Inner { state: Mutex::default(), now_real: wall_clock }))
     }
 
+    /// Real time as `source` tells it instead of the wall clock: for the proof of what happens when that jumps.
+    pub fn told_by(source: fn() -> Timestamp) -> Self {
+        Self(Arc::new(Inner { state: Mutex::default(), now_real: source }))
+    }
+
     /// A clock that stands at `start` until it is moved.
     pub fn virtual_from(start: Timestamp) -> Self {
         let state = State { virtual_now: Some(start), ..State::default() };

@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 const COMPANY_DEFINED: u16 = 1;
 const DESK_DEFINED: u16 = 2;
 const READ_BYTES: usize = 1 << 20;
+/// After a failed read: callers who ask for an unknown tenant wait for the next one.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// What is known of a tenant.
 #[derive(Default)]
@@ -64,8 +66,8 @@ impl Directory {
                         inner.read[usize::from(partition)].send_replace(next);
                     }
                     Err(error) => {
-                        tracing::error!(partition, %error, "roster cannot be read");
-                        return;
+                        tracing::error!(partition, %error, "roster cannot be read; trying again");
+                        tokio::time::sleep(RETRY).await;
                     }
                 }
             }

@@ -34,7 +34,9 @@ pub enum Followed<E> {
         event: E,
     },
     /// Everything before `seq` was shown.
-    Heartbeat { seq: u64 },
+    Heartbeat {
+        seq: u64,
+    },
 }
 
 /// Where a stream begins and what it shows besides events.
@@ -75,7 +77,8 @@ pub(crate) fn follow<S: Service, T: Send + 'static>(
             () = shutdown.cancelled() => None,
             Err(ended) = follower.run() => Some(ended),
         };
-        let stopping = || status(Code::Unavailable, "STOPPING", format!("the server stops; resume from_seq {}", follower.next));
+        let stopping =
+            || status(Code::Unavailable, "STOPPING", format!("the server stops; resume from_seq {}", follower.next));
         if let Some(status) = ended.unwrap_or_else(|| Some(stopping())) {
             last_word.send(Err(status));
         }

@@ -34,7 +34,7 @@ pub struct Shared {
     pub directory: Directory,
     /// Folder of snapshots; none: every start folds the whole log.
     pub snapshots: Option<PathBuf>,
-    /// Names the sources of this program, see [`crate::snapshot`].
+    /// Names the sources of this program: a snapshot of another build is not trusted.
     pub build: String,
     pub shutdown: CancellationToken,
 }
@@ -120,9 +120,10 @@ impl<S: Service> Host<S> {
         issued_at: Option<prost_types::Timestamp>,
         tenant: &str,
     ) -> Result<Meta, Status> {
-        let command_id = field::id(command_id, "command_id")?;
+        let command_id: kernel::CommandId = field::id(command_id, "command_id")?;
         let issued_at = field::timestamp(issued_at, "issued_at")?;
         let tenant = self.tenant(tenant)?;
+        tracing::Span::current().record("command_id", tracing::field::display(command_id));
         let mac = self.0.shared.keys.request_mac(tenant, method, &request.encode_to_vec());
         Ok(Meta::local(tenant, command_id, issued_at, mac))
     }
@@ -221,14 +222,7 @@ impl<S: Service> Host<S> {
     ) -> ReceiverStream<Result<T, Status>> {
         let shared = &self.0.shared;
         let partition = self.partition_of(tenant);
-        follow::follow::<S, T>(
-            shared.log.clone(),
-            partition,
-            tenant,
-            from,
-            shared.shutdown.clone(),
-            Box::new(select),
-        )
+        follow::follow::<S, T>(shared.log.clone(), partition, tenant, from, shared.shutdown.clone(), Box::new(select))
     }
 
     pub fn keys(&self) -> &Arc<dyn Keys> {
@@ -344,7 +338,7 @@ fn start_shard<S: Service>(shared: &Shared, partition: u16) -> ShardHandle<S> {
         progress,
         shutdown: shared.shutdown.clone(),
         suspects: Default::default(),
-        first: None,
+        next: Vec::new(),
     };
     crate::spawn(S::NAME, shard.run());
     ShardHandle { inputs, progress: watched }

@@ -99,7 +99,9 @@ impl FileKeys {
             write_durable(&secret_path, &secret)?;
         }
         let mut secret = [0; 32];
-        File::open(&secret_path).and_then(|mut file| file.read_exact(&mut secret)).map_err(store_error(&secret_path))?;
+        File::open(&secret_path)
+            .and_then(|mut file| file.read_exact(&mut secret))
+            .map_err(store_error(&secret_path))?;
         let mut keys = BTreeMap::new();
         for entry in fs::read_dir(&blocks_dir).map_err(store_error(&blocks_dir))? {
             let path = entry.map_err(store_error(&blocks_dir))?.path();
@@ -162,7 +164,10 @@ fn read_block(path: &Path) -> Result<(u64, Vec<u8>), KeyError> {
     let length = HEAD_BYTES + KEY_BYTES * BLOCK_KEYS as usize;
     match number {
         Some(number) if block.len() == length && block.starts_with(MAGIC) => Ok((number, block)),
-        _ => Err(KeyError::Store { path: path.display().to_string(), what: "not a block of keys, or damaged".to_owned() }),
+        _ => Err(KeyError::Store {
+            path: path.display().to_string(),
+            what: "not a block of keys, or damaged".to_owned(),
+        }),
     }
 }
 

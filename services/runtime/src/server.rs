@@ -32,7 +32,9 @@ pub const ANSWER_BYTES_MAX: usize = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// Without TLS and authentication nobody but this machine may call.
-    #[error("{0} is not a loopback address; Fenliu serves other machines only with TLS and authentication, which it does not have")]
+    #[error(
+        "{0} is not a loopback address; Fenliu serves other machines only with TLS and authentication, which it does not have"
+    )]
     NotLoopback(SocketAddr),
     #[error("listen on {address}: {source}")]
     Listen { address: SocketAddr, source: std::io::Error },
@@ -80,6 +82,10 @@ pub async fn serve_grpc(
         .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
         .http2_keepalive_interval(Some(KEEPALIVE[0]))
         .http2_keepalive_timeout(Some(KEEPALIVE[1]))
+        .trace_fn(|request| {
+            let command_id = tracing::field::Empty;
+            tracing::info_span!("request", method = request.uri().path(), command_id)
+        })
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, async move { stop.cancelled().await })
         .await?;

@@ -77,6 +77,14 @@ pub trait Service: Decider {
     /// Reads an event back. `recorded_at` is the envelope's: events that need their own time take it from there.
     fn decode(schema: u16, payload: &[u8], recorded_at: Timestamp) -> Result<Self::Event, CodecError>;
 
+    /// Decodes and folds at once. A service may read only what its fold needs; what comes of it must be what comes of
+    /// [`Self::decode`] and `evolve`.
+    fn fold(state: &mut Self::State, schema: u16, payload: &[u8], recorded_at: Timestamp) -> Result<(), CodecError> {
+        let event = Self::decode(schema, payload, recorded_at)?;
+        Self::evolve(state, &event);
+        Ok(())
+    }
+
     /// The public record that `event` makes besides itself, if any.
     fn publish(event: &Self::Event) -> Option<Published> {
         let _ = event;

@@ -8,6 +8,7 @@ use kernel::{TenantId, Timestamp};
 use log::{AppendError, Batch, Epoch, Log, ReadError, Record, Topic, record_hash};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use crate::call::{Meta, Receipt};
 use crate::clock::{Clock, monotonic};
@@ -24,12 +25,18 @@ const INPUTS_PER_TURN: usize = 512;
 const UPSTREAM_BYTES_PER_TURN: usize = 1 << 20;
 /// Bytes of records after which a turn takes no further input: well below what the log takes as one batch.
 const TURN_BYTES: usize = 2 << 20;
-/// Bytes read at once in recovery.
-const RECOVERY_BYTES: usize = 4 << 20;
+/// Bytes read at once in recovery: they are still in the processor's cache when they are folded.
+const RECOVERY_BYTES: usize = 512 << 10;
 /// Records between two snapshots: a recovery folds at most about this many, a fraction of a second.
 const SNAPSHOT_RECORDS: u64 = 200_000;
 /// Waits between recoveries that fail, shortest and longest.
 const BACKOFF: [std::time::Duration; 2] = [std::time::Duration::from_millis(50), std::time::Duration::from_secs(5)];
+
+/// A look at committed state.
+pub(crate) type Query<S> = Box<dyn FnOnce(&ShardState<S>) + Send>;
+
+/// What is left of a call when its batch is on its way: its answer, once it is known whether the append failed.
+type Answer = Box<dyn FnOnce(Option<&AppendError>) + Send>;
 
 /// Something that a shard is asked, in the order of arrival.
 pub(crate) enum Input<S: Service> {
@@ -39,7 +46,7 @@ pub(crate) enum Input<S: Service> {
         answer: oneshot::Sender<Result<Receipt, CallError<S::Rejection>>>,
     },
     /// Reads committed state, between turns.
-    Query(Box<dyn FnOnce(&ShardState<S>) + Send>),
+    Query(Query<S>),
     Release {
         tenant: TenantId,
         entity: Vec<u8>,
@@ -68,8 +75,8 @@ pub(crate) struct Shard<S: Service> {
     pub progress: watch::Sender<Progress>,
     pub shutdown: CancellationToken,
     pub suspects: BTreeMap<(Topic, u64), u8>,
-    /// The input that woke an idle shard.
-    pub first: Option<Input<S>>,
+    /// Inputs for which the next turn must make room first: what woke an idle shard, and what the last turn had none for.
+    pub next: Vec<Input<S>>,
 }
 
 /// The state of a shard that owns its partition.
@@ -110,12 +117,9 @@ pub async fn rebuild<S: Service>(
     end: u64,
 ) -> Result<ShardState<S>, RecoverError> {
     while state.next_seq < end {
-        for record in log.read(S::TOPIC, partition, state.next_seq, RECOVERY_BYTES).await? {
-            if record.seq >= end {
-                break;
-            }
-            state.fold(&record)?;
-        }
+        let mut records = log.read(S::TOPIC, partition, state.next_seq, RECOVERY_BYTES).await?;
+        records.truncate(usize::try_from(end - state.next_seq).unwrap_or(usize::MAX));
+        state.fold_all(&records)?;
     }
     Ok(state)
 }
@@ -148,7 +152,12 @@ impl<S: Service> Shard<S> {
                 Err(error) => error.to_string(),
             };
             metrics::RECOVERIES.with_label_values(&[S::NAME]).inc();
-            tracing::error!(service = S::NAME, partition = self.partition, stop, "shard dropped its state and recovers");
+            tracing::error!(
+                service = S::NAME,
+                partition = self.partition,
+                stop,
+                "shard dropped its state and recovers"
+            );
             tokio::time::sleep(backoff).await;
             backoff = (backoff * 2).min(BACKOFF[1]);
         }
@@ -164,8 +173,8 @@ impl<S: Service> Shard<S> {
             () = self.shutdown.cancelled() => false,
             _ = first_record => true,
             first = self.inputs.recv() => {
-                self.first = first;
-                self.first.is_some()
+                self.next.extend(first);
+                !self.next.is_empty()
             }
         }
     }
@@ -199,11 +208,12 @@ impl<S: Service> Shard<S> {
     }
 
     async fn serve(&mut self, owned: &mut Owned<S>) -> Result<(), Stop> {
-        let mut ends: Vec<_> = S::UPSTREAMS.iter().map(|topic| (*topic, self.log.end(*topic, self.partition))).collect();
+        let mut ends: Vec<_> =
+            S::UPSTREAMS.iter().map(|topic| (*topic, self.log.end(*topic, self.partition))).collect();
         loop {
             let next_due = owned.timers.first().map(|(due, _)| due);
             let behind = ends.iter().any(|(topic, end)| *end.borrow() > position(&owned.state, *topic));
-            let mut inputs: Vec<Input<S>> = self.first.take().into_iter().collect();
+            let mut inputs = std::mem::take(&mut self.next);
             if behind || !inputs.is_empty() {
                 self.drain(&mut inputs);
             } else {
@@ -219,7 +229,9 @@ impl<S: Service> Shard<S> {
             if self.shutdown.is_cancelled() {
                 return Ok(());
             }
-            self.turn(owned, inputs, &mut ends).await?;
+            let span =
+                tracing::debug_span!("turn", service = S::NAME, partition = self.partition, calls = inputs.len());
+            self.turn(owned, inputs, &mut ends).instrument(span).await?;
             self.report(owned);
             if owned.state.next_seq - owned.snapshot_at >= SNAPSHOT_RECORDS {
                 self.snapshot(owned);
@@ -260,7 +272,7 @@ impl<S: Service> Shard<S> {
             releases.insert((tenant, entity), records);
         }
         let now = self.clock.now();
-        let mut answers: Vec<Box<dyn FnOnce(Option<&AppendError>) + Send>> = Vec::new();
+        let mut answers: Vec<Answer> = Vec::new();
         let mut queries = Vec::new();
         let records = {
             let mut turn = Turn {
@@ -276,7 +288,10 @@ impl<S: Service> Shard<S> {
                 suspects: &mut self.suspects,
             };
             turn.fire_timers(now)?;
-            for input in inputs {
+            let mut inputs = inputs.into_iter();
+            while turn.bytes < TURN_BYTES
+                && let Some(input) = inputs.next()
+            {
                 match input {
                     Input::Query(read) => queries.push(read),
                     Input::Call { meta, command, answer } => {
@@ -303,6 +318,7 @@ impl<S: Service> Shard<S> {
                     }
                 }
             }
+            self.next = inputs.collect();
             for record in &upstream {
                 if turn.bytes >= TURN_BYTES {
                     break;
@@ -375,7 +391,8 @@ async fn append<S: Service>(
     }
     let begun = monotonic();
     let count = records.len() as u64;
-    log.append(Batch { writer: S::TOPIC, partition, epoch, records }).await?;
+    let span = tracing::debug_span!("append", records = count);
+    log.append(Batch { writer: S::TOPIC, partition, epoch, records }).instrument(span).await?;
     metrics::APPEND_SECONDS.with_label_values(&[S::NAME]).observe((monotonic() - begun).as_secs_f64());
     metrics::APPENDED.with_label_values(&[S::NAME]).inc_by(count);
     Ok(())

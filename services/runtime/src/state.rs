@@ -10,6 +10,7 @@ use proto::common;
 use serde::{Deserialize, Serialize};
 
 use crate::service::{CodecError, Service, schema};
+use crate::wire::Fields;
 
 /// An input that waits beside the stream, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,14 +89,28 @@ impl<S: Service> ShardState<S> {
         Ok(())
     }
 
+    /// Folds records that follow each other, of which only the last is kept.
+    pub(crate) fn fold_all(&mut self, records: &[Record]) -> Result<(), FoldError> {
+        for record in records {
+            self.fold_bytes(&record.bytes).map_err(|what| FoldError { topic: record.topic, seq: record.seq, what })?;
+        }
+        if let Some(last) = records.last() {
+            // A copy: the record is a part of all that was read with it.
+            self.last_record = Some(Bytes::copy_from_slice(&last.bytes));
+        }
+        Ok(())
+    }
+
     fn fold_bytes(&mut self, bytes: &[u8]) -> Result<(), String> {
         let (header, payload) = Header::parse(bytes).map_err(|error: EnvelopeError| error.to_string())?;
         if header.seq != self.next_seq {
             return Err(format!("sequence number {} where {} was expected", header.seq, self.next_seq));
         }
         if header.schema < schema::FIRST_RESERVED {
-            let event = S::decode(header.schema, payload, header.recorded_at).map_err(|error| error.to_string())?;
-            self.apply(&header, &event);
+            let state = &mut self.tenants.entry(header.tenant).or_default().state;
+            S::fold(state, header.schema, payload, header.recorded_at).map_err(|error| error.to_string())?;
+            self.events += 1;
+            self.note_command(&header);
         } else {
             self.fold_runtime_record(&header, payload)?;
         }
@@ -107,13 +122,7 @@ impl<S: Service> ShardState<S> {
     fn fold_runtime_record(&mut self, header: &Header, payload: &[u8]) -> Result<(), String> {
         let malformed = |error: prost::DecodeError| CodecError::from(error).to_string();
         match header.schema {
-            schema::BATCH => {
-                for position in common::Batch::decode(payload).map_err(malformed)?.upstream {
-                    let number = u8::try_from(position.topic).unwrap_or(0);
-                    let topic = Topic::from_number(number).ok_or_else(|| format!("topic {number} is not known here"))?;
-                    self.upstream.insert(topic, position.next_seq);
-                }
-            }
+            schema::BATCH => self.fold_positions(payload).map_err(|error| error.to_string())?,
             schema::COMMAND_NOTED => self.note_command(header),
             schema::PARKED => {
                 let parked = common::Parked::decode(payload).map_err(malformed)?;
@@ -132,6 +141,25 @@ impl<S: Service> ShardState<S> {
                 self.note_command(header);
             }
             other => return Err(CodecError::UnknownSchema(other).to_string()),
+        }
+        Ok(())
+    }
+
+    /// Folds a `Batch` record: there is one for every few events.
+    fn fold_positions(&mut self, batch: &[u8]) -> Result<(), CodecError> {
+        for field in Fields::of(batch) {
+            let (1, position) = field? else { continue };
+            let (mut topic, mut next_seq) = (0, 0);
+            for part in Fields::of(position.bytes()?) {
+                match part? {
+                    (1, value) => topic = value.small()?,
+                    (2, value) => next_seq = value.number()?,
+                    _ => {}
+                }
+            }
+            let unknown = || CodecError::Malformed(format!("topic {topic} is not known here"));
+            let topic = u8::try_from(topic).ok().and_then(Topic::from_number).ok_or_else(unknown)?;
+            self.upstream.insert(topic, next_seq);
         }
         Ok(())
     }

@@ -8,6 +8,19 @@ use tonic_types::{ErrorDetails, StatusExt};
 /// Domain of every `ErrorInfo`.
 const DOMAIN: &str = "fenliu";
 
+/// Characters of a message. A status travels in headers, which are bounded: a message that echoes a long request would
+/// not arrive, and its code and reason with it (L9).
+const MESSAGE_CHARACTERS_MAX: usize = 400;
+
+/// The beginning of a message that is too long.
+fn cut(mut message: String) -> String {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARACTERS_MAX) {
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
 /// Why a call was not carried out. Nothing of it is on the log, but for `Unavailable` where that is not known: then
 /// the same command id, sent again, finds out.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,9 +47,10 @@ impl<R> From<AppendError> for CallError<R> {
     fn from(error: AppendError) -> Self {
         match error {
             AppendError::Full(_) => Self::Full,
-            AppendError::Fenced { .. } | AppendError::Gap { .. } | AppendError::TooLarge { .. } | AppendError::Unclear(_) => {
-                Self::Unavailable(error.to_string())
-            }
+            AppendError::Fenced { .. }
+            | AppendError::Gap { .. }
+            | AppendError::TooLarge { .. }
+            | AppendError::Unclear(_) => Self::Unavailable(error.to_string()),
         }
     }
 }
@@ -44,7 +58,7 @@ impl<R> From<AppendError> for CallError<R> {
 /// A status with a reason that clients can switch on.
 pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
     let details = ErrorDetails::with_error_info(reason, DOMAIN, []);
-    Status::with_error_details(code, message, details)
+    Status::with_error_details(code, cut(message.into()), details)
 }
 
 /// The field at fault, with a stable reason.
@@ -53,7 +67,7 @@ pub fn invalid(field: &str, message: impl Into<String>) -> Status {
 }
 
 fn invalid_because(field: &str, reason: &str, message: impl Into<String>) -> Status {
-    let message = message.into();
+    let message = cut(message.into());
     let mut details = ErrorDetails::with_bad_request_violation(field, message.clone());
     details.set_error_info(reason, DOMAIN, [("field".to_owned(), field.to_owned())]);
     Status::with_error_details(Code::InvalidArgument, format!("{field}: {message}"), details)
@@ -80,13 +94,19 @@ impl<R: Refusal> From<CallError<R>> for Status {
             CallError::TenantUnknown => {
                 not_found("TENANT_UNKNOWN", "tenant: no company with this code; import one with `fenliu init`")
             }
-            CallError::Overloaded => status(Code::ResourceExhausted, "OVERLOADED", "too many requests wait; try again later"),
-            CallError::Full => status(Code::ResourceExhausted, "DISK_FULL", "there is no room for the log; nothing was recorded"),
+            CallError::Overloaded => {
+                status(Code::ResourceExhausted, "OVERLOADED", "too many requests wait; try again later")
+            }
+            CallError::Full => {
+                status(Code::ResourceExhausted, "DISK_FULL", "there is no room for the log; nothing was recorded")
+            }
             CallError::Unavailable(why) => {
                 tracing::warn!(why, "call not answered");
                 status(Code::Unavailable, "UNAVAILABLE", "the shard recovers; send the same request again")
             }
-            CallError::Broken => status(Code::Internal, "INTERNAL", "the request made the service fail; nothing was recorded"),
+            CallError::Broken => {
+                status(Code::Internal, "INTERNAL", "the request made the service fail; nothing was recorded")
+            }
         }
     }
 }

@@ -8,6 +8,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
+/// What goes to a collector: requests, and below them the turns and appends of the shards, whatever the log shows.
+const EXPORTED: &str = "info,runtime=debug";
+
 /// How traces and logs look and where they go.
 #[derive(Debug, Clone, Default)]
 pub struct Telemetry {
@@ -38,11 +41,12 @@ pub fn init(telemetry: &Telemetry) -> anyhow::Result<TelemetryGuard> {
     let filter = EnvFilter::try_new(&telemetry.filter)?;
     let text = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let text = if telemetry.json { text.json().boxed() } else { text.compact().boxed() };
+    let text = text.with_filter(filter);
     let provider = telemetry.otlp_endpoint.as_deref().map(exporter).transpose()?;
     let export = provider.as_ref().map(|provider| {
-        tracing_opentelemetry::layer().with_tracer(provider.tracer("fenliu"))
+        tracing_opentelemetry::layer().with_tracer(provider.tracer("fenliu")).with_filter(EnvFilter::new(EXPORTED))
     });
-    tracing_subscriber::registry().with(filter).with(text).with(export).try_init()?;
+    tracing_subscriber::registry().with(text).with(export).try_init()?;
     Ok(TelemetryGuard(provider))
 }
 

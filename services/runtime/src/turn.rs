@@ -124,8 +124,13 @@ impl<S: Service> Turn<'_, S> {
             if known.request_mac != meta.request_mac {
                 return Ok(Err(CallError::CommandReused));
             }
-            let receipt =
-                Receipt { first_seq: known.first_seq, records: known.records, events: known.events, recorded_at: known.recorded_at, repeated: true };
+            let receipt = Receipt {
+                first_seq: known.first_seq,
+                records: known.records,
+                events: known.events,
+                recorded_at: known.recorded_at,
+                repeated: true,
+            };
             return Ok(Ok(receipt));
         }
         if meta.issued_at < at - COMMAND_WINDOW {
@@ -148,12 +153,12 @@ impl<S: Service> Turn<'_, S> {
             causation: None,
         };
         let first_seq = self.state.next_seq;
-        if decided.is_empty() {
+        if !decided.is_empty() {
+            self.events(&stamp, &decided, &cause)?;
+        } else if meta.request_mac != [0; 16] {
             let payload = common::CommandNoted {}.encode_to_vec();
             self.runtime_record(at, meta.tenant, schema::COMMAND_NOTED, &payload, &cause)?;
-        } else {
-            self.events(&stamp, &decided, &cause)?;
-        }
+        } // The server's own commands are never repeated: one that changes nothing needs no record.
         self.inputs += 1;
         let records = u32::try_from(self.state.next_seq - first_seq).unwrap_or(u32::MAX);
         let events = u32::try_from(decided.len()).unwrap_or(u32::MAX);
@@ -186,14 +191,22 @@ impl<S: Service> Turn<'_, S> {
             Err(source @ CodecError::UnknownSchema(_)) => {
                 Err(TurnError::UnknownUpstream { topic: record.topic, seq: record.seq, source })
             }
-            Err(CodecError::Malformed(why)) => self.park(at, &source, record.seq.to_le_bytes().to_vec(), "UNDECODABLE", &why),
+            Err(CodecError::Malformed(why)) => {
+                self.park(at, &source, record.seq.to_le_bytes().to_vec(), "UNDECODABLE", &why)
+            }
         }
     }
 
     fn react(&mut self, at: Timestamp, source: &Source<'_>, reaction: &Reaction<S::Command>) -> Result<(), TurnError> {
         let tenant = source.envelope.tenant;
         if self.state.tenants.get(&tenant).is_some_and(|tenant| tenant.parked.contains_key(&reaction.entity)) {
-            return self.park(at, source, reaction.entity.clone(), "BEHIND_PARKED", "an earlier input of the same entity is parked");
+            return self.park(
+                at,
+                source,
+                reaction.entity.clone(),
+                "BEHIND_PARKED",
+                "an earlier input of the same entity is parked",
+            );
         }
         self.attempt(at, source, reaction)
     }
@@ -207,14 +220,16 @@ impl<S: Service> Turn<'_, S> {
     ) -> Result<(), TurnError> {
         let key = (source.record.topic, source.record.seq);
         if self.suspects.get(&key).is_some_and(|panics| *panics >= 2) {
-            return self.park(at, source, reaction.entity.clone(), "PANICKED", "the input made the service panic twice");
+            return self.park(
+                at,
+                source,
+                reaction.entity.clone(),
+                "PANICKED",
+                "the input made the service panic twice",
+            );
         }
-        let stamp = Stamp {
-            at,
-            tenant: source.envelope.tenant,
-            command_id: source.command_id(),
-            actor: Actor::default(),
-        };
+        let stamp =
+            Stamp { at, tenant: source.envelope.tenant, command_id: source.command_id(), actor: Actor::default() };
         for _ in 0..2 {
             match self.decide(&stamp, &reaction.command) {
                 Decided::Events(events) => {
@@ -268,7 +283,8 @@ impl<S: Service> Turn<'_, S> {
         inputs: &[Record],
     ) -> Result<(), TurnError> {
         let at = self.stamp_at(now);
-        let command_id = CommandId::of_parts(&[b"release", tenant.as_bytes(), entity, &self.state.next_seq.to_le_bytes()]);
+        let command_id =
+            CommandId::of_parts(&[b"release", tenant.as_bytes(), entity, &self.state.next_seq.to_le_bytes()]);
         let cause = Cause {
             command_id,
             request_mac: [0; 16],
@@ -294,8 +310,10 @@ impl<S: Service> Turn<'_, S> {
         Ok(())
     }
 
-    /// Fires all timers due at `at`, in (due, id) order. Returns with some left when there are too many for one turn.
-    pub(crate) fn fire_timers(&mut self, at: Timestamp) -> Result<(), TurnError> {
+    /// Fires all timers due at `now`, in (due, id) order. Returns with some left when there are too many for one turn.
+    pub(crate) fn fire_timers(&mut self, now: Timestamp) -> Result<(), TurnError> {
+        // Timers alone move the shard's clock too, or what comes after them would be recorded as earlier.
+        let at = self.stamp_at(now);
         for _ in 0..TIMERS_PER_TURN {
             let Some((due, tenant)) = self.timers.first().filter(|(due, _)| *due <= at) else { return Ok(()) };
             let timer = self.state.tenants.get(&tenant).and_then(|tenant| S::next_timer(&tenant.state));
@@ -323,8 +341,16 @@ impl<S: Service> Turn<'_, S> {
         Ok(())
     }
 
-    fn decide(&mut self, stamp: &Stamp, command: &S::Command) -> Decided<S> {
-        let state = &self.state.tenant(stamp.tenant).state;
+    fn decide(&self, stamp: &Stamp, command: &S::Command) -> Decided<S> {
+        // A tenant that has no record yet must not be there after a refusal: a cold rebuild would not have it (L5).
+        let nothing;
+        let state = match self.state.tenants.get(&stamp.tenant) {
+            Some(tenant) => &tenant.state,
+            None => {
+                nothing = S::State::default();
+                &nothing
+            }
+        };
         match catch_unwind(AssertUnwindSafe(|| S::decide(state, command, stamp))) {
             Ok(Ok(events)) => Decided::Events(events),
             Ok(Err(refusal)) => Decided::Refused(refusal),
@@ -412,13 +438,7 @@ impl<S: Service> Turn<'_, S> {
         self.records.push(Record { topic: S::TOPIC, partition: self.partition, seq, bytes });
     }
 
-    fn publish(
-        &mut self,
-        stamp: &Stamp,
-        n: u32,
-        published: &crate::Published,
-        cause: &Cause,
-    ) -> Result<(), TurnError> {
+    fn publish(&mut self, stamp: &Stamp, n: u32, published: &crate::Published, cause: &Cause) -> Result<(), TurnError> {
         let seq = self.public.next_seq;
         let envelope = Envelope {
             seq,
@@ -426,7 +446,8 @@ impl<S: Service> Turn<'_, S> {
             previous_hash: self.public.previous_hash,
             ..self.envelope(stamp.at, stamp.tenant, n, published.schema, cause)
         };
-        let bytes = Bytes::from(envelope.encode(&published.payload).map_err(|error| TurnError::Encode(error.to_string()))?);
+        let bytes =
+            Bytes::from(envelope.encode(&published.payload).map_err(|error| TurnError::Encode(error.to_string()))?);
         *self.public = PublicChain { next_seq: seq + 1, previous_hash: record_hash(&bytes) };
         self.bytes += bytes.len();
         self.records.push(Record { topic: published.topic, partition: self.partition, seq, bytes });
@@ -446,7 +467,12 @@ impl<S: Service> Turn<'_, S> {
             inputs: self.inputs,
         };
         let nobody = TenantId::default();
-        let command_id = CommandId::of_parts(&[b"batch", S::TOPIC.name().as_bytes(), &self.partition.to_le_bytes(), &self.state.next_seq.to_le_bytes()]);
+        let command_id = CommandId::of_parts(&[
+            b"batch",
+            S::TOPIC.name().as_bytes(),
+            &self.partition.to_le_bytes(),
+            &self.state.next_seq.to_le_bytes(),
+        ]);
         let cause =
             Cause { command_id, request_mac: [0; 16], correlation: [0; 16], actor: Actor::default(), causation: None };
         let at = self.state.last_at;

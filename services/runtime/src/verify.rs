@@ -112,7 +112,8 @@ impl<S: Service> Verifier<S> {
             self.compare_snapshot();
             return Ok(());
         }
-        let event = S::decode(envelope.schema, payload, envelope.recorded_at).map_err(|error| fail(error.to_string()))?;
+        let event =
+            S::decode(envelope.schema, payload, envelope.recorded_at).map_err(|error| fail(error.to_string()))?;
         let same = |decision: &Decision<S>| {
             decision.stamp.command_id == envelope.command_id && decision.stamp.tenant == envelope.tenant
         };

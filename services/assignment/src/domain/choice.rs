@@ -2,7 +2,7 @@
 
 use kernel::{EmployeeId, InquiryId};
 
-use super::state::{Agent, FreeKey, Inquiry, Live, Place, Profile, Status};
+use super::state::{Agent, Count, FreeKey, Inquiry, Live, Place, Profile, Status};
 use super::types::{Decision, FILTERS, Filter, TIES_MAX};
 use super::wish::{Wish, is_spoken, receives, speaks};
 
@@ -80,25 +80,40 @@ pub fn choose(live: &Live, wish: &Wish<'_>, changed: &[Changed]) -> Outcome {
     let mut best = Best::default();
     let mut possible = false;
     let is_changed = |id: &EmployeeId| changed.iter().any(|changed| changed.employee_id == *id);
-    for (n, profile) in live.profiles.iter().enumerate().filter(|(_, profile)| profile.members > 0) {
-        let mut seen = Seen::of(profile);
-        for agent in changed.iter().filter_map(|changed| live.agents.get(&changed.employee_id)) {
-            if agent.profile.is_some_and(|own| own as usize == n) {
-                seen.without(live, agent);
+    let changed_agents: Vec<(&Agent, u32, u32)> = changed
+        .iter()
+        .filter_map(|changed| live.agents.get(&changed.employee_id))
+        .filter_map(|agent| Some((agent, agent.profile?, live.profiles.get(agent.profile? as usize)?.group)))
+        .collect();
+    for (g, group) in (0u32..).zip(&live.groups).filter(|(_, group)| group.count.members > 0) {
+        let others = changed_agents.iter().filter(|(_, _, of)| *of == g);
+        if group.desk != wish.desk {
+            tally.failed(Filter::OtherDesk, group.count.members - others.count() as u32);
+            continue;
+        }
+        if !wish.is_duty_of(&group.position) {
+            let mut seen = Seen { count: group.count, free: 0 };
+            others.for_each(|(agent, ..)| seen.without_status(live, agent));
+            let of_group = |agent: &Agent| {
+                agent.profile.and_then(|n| live.profiles.get(n as usize)).is_some_and(|own| own.group == g)
+            };
+            tally.unfit(live, wish, seen, Filter::Duty, target_in(live, wish, &is_changed, of_group));
+            continue;
+        }
+        for n in &group.profiles {
+            let Some(profile) = live.profiles.get(*n as usize) else { continue };
+            let mut seen = Seen::of(profile);
+            let others = changed_agents.iter().filter(|(_, of, _)| of == n);
+            others.for_each(|(agent, ..)| seen.without(live, agent));
+            let fits = wish.fits_otherwise(profile);
+            tally.count(live, wish, (*n, profile), seen, fits, &is_changed);
+            if fits.is_some() || (wish.first && !profile.experienced) {
+                continue;
             }
-        }
-        if profile.desk != wish.desk {
-            tally.failed(Filter::OtherDesk, seen.members);
-            continue;
-        }
-        let fits = wish.fits(profile);
-        tally.count(live, wish, (n, profile), seen, fits, &is_changed);
-        if fits.is_some() || (wish.first && !profile.experienced) {
-            continue;
-        }
-        possible |= seen.available > 0;
-        if wish.target.is_none() {
-            best.take_from(profile, |id| wish.declined.contains(id) || is_changed(id));
+            possible |= seen.count.available > 0;
+            if wish.target.is_none() {
+                best.take_from(profile, |id| wish.declined.contains(id) || is_changed(id));
+            }
         }
     }
     for changed in changed {
@@ -147,31 +162,20 @@ impl Tally {
         &mut self,
         live: &Live,
         wish: &Wish<'_>,
-        (n, profile): (usize, &Profile),
+        (n, profile): (u32, &Profile),
         seen: Seen,
         fits: Option<Filter>,
         is_changed: &impl Fn(&EmployeeId) -> bool,
     ) {
-        self.failed(Filter::OffShift, seen.off_shift);
-        self.failed(Filter::NotAvailable, seen.not_available);
-        let available_here = |id: &EmployeeId| {
-            let agent = live.agents.get(id).filter(|agent| agent.profile.is_some_and(|own| own as usize == n))?;
-            (!is_changed(id) && live.status(agent) == Status::Available).then_some(agent)
-        };
-        let target = wish.target.and_then(|target| available_here(&target));
+        let is_here = |agent: &Agent| agent.profile == Some(n);
+        let target = target_in(live, wish, is_changed, is_here);
         if let Some(filter) = fits {
-            // A transfer's target passes over duty, language and skill.
-            let passed = target.filter(|_| wish.transfer);
-            self.failed(filter, seen.available - u32::from(passed.is_some()));
-            if let Some(agent) = passed {
-                match wish.first_failing(live, agent, Status::Available, agent.held_units) {
-                    Some(filter) => self.failed(filter, 1),
-                    None => self.eligible += 1,
-                }
-            }
-            return;
+            return self.unfit(live, wish, seen, filter, target);
         }
-        self.failed(Filter::Capacity, seen.available - seen.free);
+        self.failed(Filter::OffShift, seen.count.off_shift);
+        self.failed(Filter::NotAvailable, seen.count.not_available);
+        let available_here = |id: &EmployeeId| available(live, *id, is_changed).filter(|agent| is_here(agent));
+        self.failed(Filter::Capacity, seen.count.available - seen.free);
         let has_room = |agent: &&Agent| live.has_room(agent, agent.held_units);
         let declined = wish.declined.iter().filter_map(available_here).filter(has_room).count();
         let declined = u32::try_from(declined).unwrap_or(u32::MAX);
@@ -188,40 +192,61 @@ impl Tally {
             self.eligible += free;
         }
     }
+
+    /// Counts agents who all fail `filter`, if they are there at all.
+    fn unfit(&mut self, live: &Live, wish: &Wish<'_>, seen: Seen, filter: Filter, target: Option<&Agent>) {
+        self.failed(Filter::OffShift, seen.count.off_shift);
+        self.failed(Filter::NotAvailable, seen.count.not_available);
+        // A transfer's target passes over duty, language and skill.
+        let passed = target.filter(|_| wish.transfer);
+        self.failed(filter, seen.count.available - u32::from(passed.is_some()));
+        if let Some(agent) = passed {
+            match wish.first_failing(live, agent, Status::Available, agent.held_units) {
+                Some(filter) => self.failed(filter, 1),
+                None => self.eligible += 1,
+            }
+        }
+    }
 }
 
-/// How many agents of a profile are in which status.
+/// An agent who is available as the state knows them.
+fn available<'a>(live: &'a Live, id: EmployeeId, is_changed: &impl Fn(&EmployeeId) -> bool) -> Option<&'a Agent> {
+    live.agents.get(&id).filter(|agent| !is_changed(&id) && live.status(agent) == Status::Available)
+}
+
+/// The agent whom the inquiry waits for, when they are available and one of those that are looked at.
+fn target_in<'a>(
+    live: &'a Live,
+    wish: &Wish<'_>,
+    is_changed: &impl Fn(&EmployeeId) -> bool,
+    is_here: impl Fn(&Agent) -> bool,
+) -> Option<&'a Agent> {
+    wish.target.and_then(|target| available(live, target, is_changed)).filter(|agent| is_here(agent))
+}
+
+/// How many agents of a profile or group are in which status, but for those who changed.
 #[derive(Clone, Copy)]
 struct Seen {
-    members: u32,
-    off_shift: u32,
-    not_available: u32,
-    available: u32,
+    count: Count,
+    /// Available with room.
     free: u32,
 }
 
 impl Seen {
     fn of(profile: &Profile) -> Self {
-        let Profile { members, off_shift, not_available, available, .. } = *profile;
-        Self {
-            members,
-            off_shift,
-            not_available,
-            available,
-            free: u32::try_from(profile.free.len()).unwrap_or(u32::MAX),
-        }
+        Self { count: profile.count, free: u32::try_from(profile.free.len()).unwrap_or(u32::MAX) }
     }
 
     fn without(&mut self, live: &Live, agent: &Agent) {
-        self.members -= 1;
-        match live.status(agent) {
-            Status::OffShift => self.off_shift -= 1,
-            Status::NotAvailable => self.not_available -= 1,
-            Status::Available => {
-                self.available -= 1;
-                self.free -= u32::from(live.has_room(agent, agent.held_units));
-            }
+        self.without_status(live, agent);
+        if live.status(agent) == Status::Available {
+            self.free -= u32::from(live.has_room(agent, agent.held_units));
         }
+    }
+
+    fn without_status(&mut self, live: &Live, agent: &Agent) {
+        self.count.members -= 1;
+        *self.count.of(live.status(agent)) -= 1;
     }
 }
 
@@ -259,14 +284,20 @@ pub(super) fn first_for(live: &Live, agent: &Agent, skip: &[InquiryId]) -> Optio
     let for_them = desk.for_agent.get(&id).and_then(|places| places.iter().find(takes));
     let profile = live.profiles.get(agent.profile? as usize)?;
     let mut first: Option<Place> = for_them.map(|(score, n, id)| (score.saturating_sub(head_start), *n, *id));
+    // Classes of one intent stand together: whether the agent receives it is asked once.
+    let mut received: [Option<(&str, bool)>; 2] = [None; 2];
     for (need, places) in &desk.classes {
         let earlier = |place: &&Place| first.is_none_or(|first| **place < first);
         // The cheap questions first.
         if places.first().filter(earlier).is_none()
             || (need.first && !profile.experienced)
-            || !receives(&live.positions, desk, &profile.position, (&need.intent, need.first))
+            || !receives_once(&mut received[usize::from(need.first)], &need.intent, || {
+                receives(&live.positions, desk, &profile.position, (&need.intent, need.first))
+            })
             || (!speaks(&profile.languages, &need.language) && is_spoken(&live.positions, desk, need))
-            || (desk.skills.contains_key(&need.skill) && !profile.skills.iter().any(|(skill, _)| *skill == need.skill))
+            || !(need.skill.is_empty()
+                || profile.skills.contains(&need.skill)
+                || !desk.skills.contains_key(&need.skill))
         {
             continue;
         }
@@ -275,4 +306,16 @@ pub(super) fn first_for(live: &Live, agent: &Agent, skip: &[InquiryId]) -> Optio
         }
     }
     first.map(|place| place.2)
+}
+
+/// The answer to a question about an intent, which is asked again only for another one.
+fn receives_once<'a>(last: &mut Option<(&'a str, bool)>, intent: &'a str, ask: impl FnOnce() -> bool) -> bool {
+    match *last {
+        Some((asked, answer)) if asked == intent => answer,
+        _ => {
+            let answer = ask();
+            *last = Some((intent, answer));
+            answer
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! The fold: what each event makes of the state.
 
-use kernel::{InquiryId, Timestamp};
+use kernel::{EmployeeId, InquiryId, Timestamp};
 
 use super::state::{
     Agent, Customer, Ended, Inquiry, Live, Memory, OfferState, PENDING_INTENTS_MAX, RESERVATIONS_MAX, Stage, State,
 };
-use super::types::{Event, IntentScore, OfferEnd, RosterFact, Transferred, Wait};
+use super::types::{Arrival, Event, IntentScore, OfferEnd, RosterFact, Transferred, Wait};
 
 pub(super) fn evolve(state: &mut State, event: &Event) {
     remember(state, event);
@@ -16,10 +16,7 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
 fn remember(state: &mut State, event: &Event) {
     let State { live, memory } = state;
     match event {
-        Event::InquiryPended { arrival, .. } => {
-            let root = memory.root(arrival.customer_id);
-            memory.customers.get_or_insert_with(root, Default::default).seen = true;
-        }
+        Event::InquiryPended { arrival, .. } => see(memory, arrival),
         Event::IntentSet { inquiry_id, .. } => {
             memory.pending_intents.remove(inquiry_id);
         }
@@ -81,6 +78,39 @@ fn remember(state: &mut State, event: &Event) {
     }
 }
 
+/// Folds [`Event::InquiryPended`] without the event.
+pub(crate) fn pend(
+    state: &mut State,
+    arrival: Arrival,
+    intent_due: Timestamp,
+    who: (bool, Option<EmployeeId>),
+    at: Timestamp,
+) {
+    see(&mut state.memory, &arrival);
+    arrive(&mut state.live, arrival, intent_due, who, at);
+}
+
+/// The customer was here.
+fn see(memory: &mut Memory, arrival: &Arrival) {
+    let root = memory.root(arrival.customer_id);
+    memory.customers.get_or_insert_with(root, Default::default).seen = true;
+}
+
+fn arrive(
+    live: &mut Live,
+    arrival: Arrival,
+    intent_due: Timestamp,
+    (new_customer, familiar): (bool, Option<EmployeeId>),
+    at: Timestamp,
+) {
+    live.arrivals += 1;
+    let id = arrival.inquiry_id;
+    let mut inquiry = Inquiry::new(arrival, at, live.arrivals, new_customer, familiar);
+    inquiry.intent_due = Some(intent_due);
+    live.inquiries.insert(id, inquiry);
+    live.queues().0.set_intent_timer(id, intent_due);
+}
+
 fn waited(inquiry: &Inquiry) -> u64 {
     match inquiry.stage {
         Stage::Assigned { waited_ms, .. } | Stage::Wrapping { waited_ms, .. } => waited_ms,
@@ -102,12 +132,7 @@ fn over(memory: &mut Memory, end: &OfferEnd, how: OfferState) {
 pub(super) fn live(live: &mut Live, event: &Event) {
     match event {
         Event::InquiryPended { arrival, intent_due, new_customer, familiar, at } => {
-            live.arrivals += 1;
-            let id = arrival.inquiry_id;
-            let mut inquiry = Inquiry::new(arrival.clone(), *at, live.arrivals, *new_customer, *familiar);
-            inquiry.intent_due = Some(*intent_due);
-            live.inquiries.insert(id, inquiry);
-            live.queues().0.set_intent_timer(id, *intent_due);
+            arrive(live, arrival.clone(), *intent_due, (*new_customer, *familiar), *at);
         }
         Event::IntentSet { inquiry_id, score, at, .. } => live.with_inquiry(*inquiry_id, |queues, inquiry| {
             if let Some(due) = inquiry.intent_due.take() {

@@ -7,7 +7,7 @@ use kernel::{EmployeeId, FactKey, IdMap, InquiryId, Timestamp};
 use super::calendar::on_shift;
 use super::choice::free_key;
 use super::queue::Queues;
-use super::state::{Agent, Due, Inquiry, Live, Profile, Stage, Status};
+use super::state::{Agent, Count, Due, Group, Inquiry, Live, Profile, Stage, Status, bit_of};
 use super::types::AgentFacts;
 use super::wish::{is_first_reception, is_new, primary};
 
@@ -33,9 +33,37 @@ pub(super) fn spoken(facts: &AgentFacts) -> BTreeSet<&str> {
     if facts.languages.is_empty() { [""].into() } else { facts.languages.iter().map(|known| primary(known)).collect() }
 }
 
+/// Primary languages as a profile has them: none for any.
+pub(super) fn primaries(facts: &AgentFacts) -> impl Iterator<Item = &str> {
+    spoken(facts).into_iter().filter(|_| !facts.languages.is_empty())
+}
+
+/// The bits of an agent's languages and skills; whoever speaks any language has the bits of all.
+pub(super) fn bits(facts: &AgentFacts) -> u64 {
+    let spoken = primaries(facts).fold(0, |bits, language| bits | bit_of(language, false));
+    let languages = if facts.languages.is_empty() { u64::from(u32::MAX) } else { spoken };
+    skills(facts).into_iter().fold(languages, |bits, skill| bits | bit_of(skill, true))
+}
+
 /// Skills, each once.
 pub(super) fn skills(facts: &AgentFacts) -> BTreeSet<&str> {
     facts.skills.iter().map(|(skill, _)| skill.as_str()).collect()
+}
+
+/// The group of an agent's desk and position, made when there is none.
+fn group_of(groups: &mut Vec<Group>, facts: &AgentFacts) -> u32 {
+    let same = |group: &Group| group.desk == facts.desk && group.position == facts.position;
+    // A group that nobody is in any more makes room for another.
+    let unused = || groups.iter().position(|group| group.count.members == 0);
+    let n = groups.iter().position(same).or_else(unused).unwrap_or(groups.len());
+    if groups.get(n).is_none_or(|group| !same(group)) {
+        let group = Group { desk: facts.desk.clone(), position: facts.position.clone(), ..Group::default() };
+        match groups.get_mut(n) {
+            Some(unused) => *unused = group,
+            None => groups.push(group),
+        }
+    }
+    u32::try_from(n).unwrap_or(u32::MAX)
 }
 
 impl Live {
@@ -79,15 +107,10 @@ impl Live {
         let (status, room) = (self.status(agent), self.has_room(agent, agent.held_units));
         let key = free_key(self, agent, agent.held_units);
         let profile = &mut self.profiles[n as usize];
-        match status {
-            Status::OffShift => profile.off_shift -= 1,
-            Status::NotAvailable => profile.not_available -= 1,
-            Status::Available => {
-                profile.available -= 1;
-                if room {
-                    profile.free.remove(&key);
-                }
-            }
+        *profile.count.of(status) -= 1;
+        *self.groups[profile.group as usize].count.of(status) -= 1;
+        if status == Status::Available && room {
+            profile.free.remove(&key);
         }
     }
 
@@ -97,15 +120,10 @@ impl Live {
         let (status, room) = (self.status(agent), self.has_room(agent, agent.held_units));
         let key = free_key(self, agent, agent.held_units);
         let profile = &mut self.profiles[n as usize];
-        match status {
-            Status::OffShift => profile.off_shift += 1,
-            Status::NotAvailable => profile.not_available += 1,
-            Status::Available => {
-                profile.available += 1;
-                if room {
-                    profile.free.insert(key);
-                }
-            }
+        *profile.count.of(status) += 1;
+        *self.groups[profile.group as usize].count.of(status) += 1;
+        if status == Status::Available && room {
+            profile.free.insert(key);
         }
     }
 
@@ -119,7 +137,13 @@ impl Live {
         self.unindex(id);
         let Some(agent) = self.agents.get_mut(&id) else { return };
         let Some(n) = agent.profile.take() else { return };
-        self.profiles[n as usize].members -= 1;
+        let profile = &mut self.profiles[n as usize];
+        profile.count.members -= 1;
+        let group = &mut self.groups[profile.group as usize];
+        group.count.members -= 1;
+        if profile.count.members == 0 {
+            group.profiles.retain(|own| *own != n);
+        }
         if let Some(desk) = self.desks.get_mut(&agent.facts.desk) {
             desk.agents.remove(&id);
             skills(&agent.facts).into_iter().for_each(|skill| count_down(&mut desk.skills, skill));
@@ -136,37 +160,47 @@ impl Live {
     fn join_profile(&mut self, id: EmployeeId) {
         let Some(agent) = self.agents.get_mut(&id).filter(|agent| !agent.left) else { return };
         let facts = &agent.facts;
-        let experienced = facts.experience_months >= self.policy.experience_months;
-        let same = |profile: &Profile| {
-            profile.desk == facts.desk
-                && profile.position == facts.position
-                && profile.experienced == experienced
-                && profile.languages == facts.languages
-                && profile.skills == facts.skills
+        let group = group_of(&mut self.groups, facts);
+        let profile = Profile {
+            bits: bits(facts),
+            desk: facts.desk.clone(),
+            position: facts.position.clone(),
+            languages: primaries(facts).map(str::to_owned).collect(),
+            skills: skills(facts).into_iter().map(str::to_owned).collect(),
+            experienced: facts.experience_months >= self.policy.experience_months,
+            group,
+            count: Count::default(),
+            free: BTreeSet::new(),
         };
-        // A profile that nobody has any more makes room for another.
-        let unused = || self.profiles.iter().position(|profile| profile.members == 0);
-        let n = self.profiles.iter().position(same).or_else(unused).unwrap_or(self.profiles.len());
-        if self.profiles.get(n).is_none_or(|profile| profile.members == 0) {
-            let profile = Profile {
-                desk: facts.desk.clone(),
-                position: facts.position.clone(),
-                languages: facts.languages.clone(),
-                skills: facts.skills.clone(),
-                experienced,
-                members: 0,
-                off_shift: 0,
-                not_available: 0,
-                available: 0,
-                free: BTreeSet::new(),
-            };
-            match self.profiles.get_mut(n) {
-                Some(unused) => *unused = profile,
-                None => self.profiles.push(profile),
-            }
-        }
+        let group = &mut self.groups[group as usize];
+        let same = |known: &Profile| {
+            known.experienced == profile.experienced
+                && known.languages == profile.languages
+                && known.skills == profile.skills
+        };
+        let known = group.profiles.iter().find(|n| self.profiles.get(**n as usize).is_some_and(same));
+        let n = match known {
+            Some(n) => *n as usize,
+            // A profile that nobody has any more makes room for another.
+            None => match self.profiles.iter().position(|unused| unused.count.members == 0) {
+                Some(n) => {
+                    self.profiles[n] = profile;
+                    n
+                }
+                None => {
+                    self.profiles.push(profile);
+                    self.profiles.len() - 1
+                }
+            },
+        };
         agent.profile = u32::try_from(n).ok();
-        self.profiles[n].members += 1;
+        self.profiles[n].count.members += 1;
+        group.count.members += 1;
+        if let Some(n) = agent.profile
+            && let Err(place) = group.profiles.binary_search(&n)
+        {
+            group.profiles.insert(place, n);
+        }
         let desk = self.desks.entry(facts.desk.clone()).or_default();
         desk.agents.insert(id);
         skills(facts).into_iter().for_each(|skill| count_up(&mut desk.skills, skill));
@@ -249,6 +283,7 @@ impl Live {
     pub(super) fn rebuild(&mut self, at: Timestamp) {
         self.each_agent(Self::leave_profile);
         self.profiles.clear();
+        self.groups.clear();
         self.each_agent(|live, id| {
             let tie = live.tie_of(id);
             if let Some(agent) = live.agents.get_mut(&id) {

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use kernel::{EmployeeId, InquiryId, Violation};
 
 use super::choice::free_key;
-use super::index::{skills, spoken};
+use super::index::{bits, primaries, skills, spoken};
 use super::queue::place_of;
-use super::state::{Agent, Desk, Live, Memory, OfferState, Profile, Queue, Stage, State, Status};
+use super::state::{Agent, Count, Desk, Group, Live, Memory, OfferState, Profile, Queue, Stage, State, Status};
 use super::types::Presence;
 use super::wish::need_now;
 
@@ -24,6 +24,7 @@ pub(super) fn check(state: &State) -> Result<(), Violation> {
     held_units(&state.live)?;
     queues(&state.live)?;
     profiles(&state.live)?;
+    groups(&state.live)?;
     desks(&state.live)?;
     timers(&state.live)?;
     reservations(state)?;
@@ -79,37 +80,46 @@ fn queues(live: &Live) -> Result<(), Violation> {
 
 fn profiles(live: &Live) -> Result<(), Violation> {
     let law = "profiles count their agents";
-    let emptied = |profile: &Profile| Profile {
-        members: 0,
-        off_shift: 0,
-        not_available: 0,
-        available: 0,
-        free: Default::default(),
-        ..profile.clone()
-    };
+    let emptied = |profile: &Profile| Profile { count: Count::default(), free: Default::default(), ..profile.clone() };
     let mut made: Vec<Profile> = live.profiles.iter().map(emptied).collect();
     for (id, agent) in live.agents.sorted() {
         let Some(n) = agent.profile else { continue };
         let Some(profile) = made.get_mut(n as usize) else { return violated(law, format!("{id} has profile {n}")) };
         let facts = &agent.facts;
-        let same = (&profile.desk, &profile.position, &profile.languages, &profile.skills)
-            == (&facts.desk, &facts.position, &facts.languages, &facts.skills);
+        let same = (&profile.desk, &profile.position) == (&facts.desk, &facts.position)
+            && profile.bits == bits(facts)
+            && profile.languages.iter().map(String::as_str).eq(primaries(facts))
+            && profile.skills.iter().map(String::as_str).eq(skills(facts));
         if !same || profile.experienced != (facts.experience_months >= live.policy.experience_months) {
             return violated("an agent's profile is theirs", format!("{facts:?} has {profile:?}"));
         }
-        profile.members += 1;
-        match live.status(agent) {
-            Status::OffShift => profile.off_shift += 1,
-            Status::NotAvailable => profile.not_available += 1,
-            Status::Available => {
-                profile.available += 1;
-                if live.has_room(agent, agent.held_units) {
-                    profile.free.insert(free_key(live, agent, agent.held_units));
-                }
-            }
+        profile.count.members += 1;
+        *profile.count.of(live.status(agent)) += 1;
+        if live.status(agent) == Status::Available && live.has_room(agent, agent.held_units) {
+            profile.free.insert(free_key(live, agent, agent.held_units));
         }
     }
     match made.iter().zip(&live.profiles).find(|(made, kept)| made != kept) {
+        Some((made, kept)) => violated(law, format!("{kept:?} should be {made:?}")),
+        None => Ok(()),
+    }
+}
+
+fn groups(live: &Live) -> Result<(), Violation> {
+    let law = "groups count their profiles";
+    let emptied = |group: &Group| Group { profiles: Vec::new(), count: Count::default(), ..group.clone() };
+    let mut made: Vec<Group> = live.groups.iter().map(emptied).collect();
+    for (n, profile) in (0u32..).zip(&live.profiles).filter(|(_, profile)| profile.count.members > 0) {
+        let group = made.get_mut(profile.group as usize);
+        let own = |group: &&mut Group| (&group.desk, &group.position) == (&profile.desk, &profile.position);
+        let Some(group) = group.filter(own) else { return violated(law, format!("{profile:?} has another's group")) };
+        group.profiles.push(n);
+        group.count.members += profile.count.members;
+        group.count.off_shift += profile.count.off_shift;
+        group.count.not_available += profile.count.not_available;
+        group.count.available += profile.count.available;
+    }
+    match made.iter().zip(&live.groups).find(|(made, kept)| made != kept) {
         Some((made, kept)) => violated(law, format!("{kept:?} should be {made:?}")),
         None => Ok(()),
     }

@@ -18,9 +18,11 @@ mod wish;
 
 use kernel::{Decider, Stamp, Timer, Violation};
 
+pub(crate) use evolve::pend;
 pub use explain::{Candidate, candidates, decision_of};
 pub use state::{
-    Agent, Customer, Desk, Ended, Inquiry, Live, Memory, Need, OfferState, Profile, Queue, Staff, Stage, State, Status,
+    Agent, Count, Customer, Desk, Ended, Group, Inquiry, Live, Memory, Need, OfferState, Profile, Queue, Staff, Stage,
+    State, Status,
 };
 pub use types::{
     Accepted, AgentFacts, Arrival, Command, Completed, Decision, DeskFacts, Event, FILTERS, Filter, IntentScore, Names,

@@ -238,6 +238,7 @@ fn look_ahead(live: &Live, waiting: &[InquiryId]) -> Live {
         agents: live.agents.clone(),
         presence: live.presence.clone(),
         profiles: live.profiles.clone(),
+        groups: live.groups.clone(),
         inquiries: inquiries.collect(),
         ..Live::default()
     }

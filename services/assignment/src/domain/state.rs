@@ -34,6 +34,8 @@ pub struct Live {
     pub presence: IdMap<EmployeeId, Presence>,
     /// Agents that are alike in all that an inquiry may ask for.
     pub profiles: Vec<Profile>,
+    /// Profiles of one desk and position: whom a decision passes over at once.
+    pub groups: Vec<Group>,
     pub inquiries: IdMap<InquiryId, Inquiry>,
     /// Facts of the roster that count from a later time on, in the order of time and arrival.
     pub upcoming: BTreeMap<(Timestamp, u64), RosterFact>,
@@ -168,15 +170,57 @@ pub struct Agent {
 pub struct Profile {
     pub desk: String,
     pub position: String,
+    /// Primary ones, ascending; empty: any.
     pub languages: Vec<String>,
-    pub skills: Vec<(String, u32)>,
+    /// Ascending, without their levels: no rule asks for a level.
+    pub skills: Vec<String>,
+    /// Bits of the languages and skills: who lacks a bit lacks the text, without comparing texts.
+    pub bits: u64,
     pub experienced: bool,
+    /// Index of the group of its desk and position.
+    pub group: u32,
+    /// Those who are available and have room for one more are in `free`.
+    pub count: Count,
+    pub free: BTreeSet<FreeKey>,
+}
+
+/// The profiles of one desk and position.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Group {
+    pub desk: String,
+    pub position: String,
+    /// Indexes of the profiles that have members, ascending.
+    pub profiles: Vec<u32>,
+    pub count: Count,
+}
+
+/// How many agents are in which status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Count {
     pub members: u32,
     pub off_shift: u32,
     pub not_available: u32,
-    /// On shift and available; those with room for one more are in `free`.
+    /// On shift and available.
     pub available: u32,
-    pub free: BTreeSet<FreeKey>,
+}
+
+/// The bit of a language or skill: half of the bits are for each.
+pub(super) fn bit_of(text: &str, skill: bool) -> u64 {
+    // FNV-1a; any spread does.
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    1 << ((hash >> 32) % 32 + if skill { 32 } else { 0 })
+}
+
+impl Count {
+    pub(super) fn of(&mut self, status: Status) -> &mut u32 {
+        match status {
+            Status::OffShift => &mut self.off_shift,
+            Status::NotAvailable => &mut self.not_available,
+            Status::Available => &mut self.available,
+        }
+    }
 }
 
 /// The order of choice: load in parts per million, longest since the last assignment, seeded hash, id.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kernel::EmployeeId;
 
-use super::state::{Agent, Desk, Inquiry, Live, Need, Profile, Status};
+use super::state::{Agent, Desk, Inquiry, Live, Need, Profile, Status, bit_of};
 use super::types::{Filter, OUT_OF_SCOPE, PositionFacts, Rule};
 
 type Positions = BTreeMap<String, PositionFacts>;
@@ -16,6 +16,8 @@ pub struct Wish<'a> {
     positions: Vec<&'a str>,
     language: &'a str,
     skill: &'a str,
+    /// The bits of the language and the skill, where one is asked for.
+    bits: [u64; 2],
     /// First reception of a new customer by experienced staff.
     pub first: bool,
     /// The agent it waits for; a transfer passes over duty, language and skill.
@@ -96,11 +98,15 @@ impl<'a> Wish<'a> {
         let desk = live.desks.get(&inquiry.arrival.desk)?;
         let receiving = desk.positions.keys().map(String::as_str);
         let receives = |position: &&str| receives(&live.positions, desk, position, (&need.intent, need.first));
+        let language = if is_spoken(&live.positions, desk, need) { need.language.as_str() } else { "" };
+        let skill = if desk.skills.contains_key(&need.skill) { need.skill.as_str() } else { "" };
+        let bit = |text: &str, skill| if text.is_empty() { 0 } else { bit_of(text, skill) };
         Some(Self {
             desk: &inquiry.arrival.desk,
             positions: receiving.filter(receives).collect(),
-            language: if is_spoken(&live.positions, desk, need) { &need.language } else { "" },
-            skill: if desk.skills.contains_key(&need.skill) { &need.skill } else { "" },
+            language,
+            skill,
+            bits: [bit(language, false), bit(skill, true)],
             first: need.first,
             target: inquiry.target(),
             transfer: inquiry.transfer_to.is_some(),
@@ -114,12 +120,22 @@ impl<'a> Wish<'a> {
         self.first || !self.skill.is_empty()
     }
 
+    pub(super) fn is_duty_of(&self, position: &str) -> bool {
+        self.positions.contains(&position)
+    }
+
     pub(super) fn fits(&self, profile: &Profile) -> Option<Filter> {
-        if !self.positions.contains(&profile.position.as_str()) {
-            Some(Filter::Duty)
-        } else if !speaks(&profile.languages, self.language) {
+        if self.is_duty_of(&profile.position) { self.fits_otherwise(profile) } else { Some(Filter::Duty) }
+    }
+
+    /// [`Self::fits`], for those whose duty it is.
+    pub(super) fn fits_otherwise(&self, profile: &Profile) -> Option<Filter> {
+        let [language, skill] = self.bits;
+        if profile.bits & language != language || !speaks(&profile.languages, self.language) {
             Some(Filter::Language)
-        } else if !self.skill.is_empty() && !profile.skills.iter().any(|(skill, _)| skill == self.skill) {
+        } else if profile.bits & skill != skill
+            || !self.skill.is_empty() && !profile.skills.iter().any(|skill| skill == self.skill)
+        {
             Some(Filter::Skill)
         } else {
             None
@@ -166,6 +182,7 @@ impl<'a> Wish<'a> {
     }
 }
 
+/// Whether a profile's languages, which are primary ones, hold this one.
 pub(super) fn speaks(languages: &[String], language: &str) -> bool {
-    language.is_empty() || languages.is_empty() || languages.iter().any(|known| primary(known) == language)
+    language.is_empty() || languages.is_empty() || languages.iter().any(|known| known == language)
 }

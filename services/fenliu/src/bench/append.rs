@@ -44,7 +44,10 @@ pub(super) async fn run(dir: &Path, args: &BenchArgs) -> anyhow::Result<Value> {
         let raw_syncs = raw.await?.context("raw write and fdatasync")? as f64;
         let round = Round { raw_syncs, ..bench.round(span).await? };
         let (appends, commits) = (round.appends, round.commits);
-        say(format!("append: round {} of {rounds}: {raw_syncs} raw syncs/s, {commits} commits/s, {appends} events/s", n + 1));
+        say(format!(
+            "append: round {} of {rounds}: {raw_syncs} raw syncs/s, {commits} commits/s, {appends} events/s",
+            n + 1
+        ));
         measured.push(round);
     }
     bench.log.close();

@@ -32,7 +32,7 @@ impl Spans {
 }
 
 /// Microseconds with one decimal.
-pub(super) fn micros(nanos: u64) -> f64 {
+fn micros(nanos: u64) -> f64 {
     (nanos as f64 / 100.0).round() / 10.0
 }
 

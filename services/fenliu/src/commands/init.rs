@@ -16,8 +16,8 @@ use super::{Global, output};
 
 /// Examples of one request: below what the server takes, so that progress is seen.
 const EXAMPLES_PER_REQUEST: usize = 500;
-/// Bytes of texts of one request: half of what the server takes as one request.
-const BYTES_PER_REQUEST: usize = runtime::server::REQUEST_BYTES_MAX / 2;
+/// Bytes of texts of one request: each yields several features, of which the server takes a bounded number at once.
+const BYTES_PER_REQUEST: usize = 128 << 10;
 
 #[derive(Debug, Args)]
 pub struct InitArgs {

@@ -16,12 +16,30 @@ use crate::facts::{Fact, InquiryFact};
 pub(super) enum Action {
     /// The nth fact of the day happens.
     Fact(usize),
-    Presence { agent: String, available: bool },
-    Accept { reservation_id: String, epoch: u32 },
-    Reject { reservation_id: String, epoch: u32 },
-    Reply { inquiry_id: String, number: u32 },
-    Complete { inquiry_id: String, assignment: u32 },
-    Transfer { inquiry_id: String, assignment: u32 },
+    Presence {
+        agent: String,
+        available: bool,
+    },
+    Accept {
+        reservation_id: String,
+        epoch: u32,
+    },
+    Reject {
+        reservation_id: String,
+        epoch: u32,
+    },
+    Reply {
+        inquiry_id: String,
+        number: u32,
+    },
+    Complete {
+        inquiry_id: String,
+        assignment: u32,
+    },
+    Transfer {
+        inquiry_id: String,
+        assignment: u32,
+    },
 }
 
 /// A conversation of the day.

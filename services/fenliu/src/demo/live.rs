@@ -75,7 +75,8 @@ async fn work(cluster: &Cluster, mut client: Client, agent: String) -> anyhow::R
         live_only: false,
         progress: true,
     };
-    let mut offers = client.assignment.watch_offers(request).await.map_err(|status| anyhow!(explain_status(&status)))?.into_inner();
+    let mut offers =
+        client.assignment.watch_offers(request).await.map_err(|status| anyhow!(explain_status(&status)))?.into_inner();
     let mut caught_up = false;
     let mut before = std::collections::BTreeMap::new();
     while let Some(item) = offers.next().await {

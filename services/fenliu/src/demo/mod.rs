@@ -52,9 +52,10 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 
 async fn run_on(args: &DemoArgs, sample: &Sample, cluster: &Cluster) -> anyhow::Result<()> {
     // Whatever the user asked for, the day itself is played by a client of its own on this very address.
-    let address = cluster.serve(&args.data, args.grpc, args.http, true).await.context(
-        "start (choose other addresses with --grpc and --http; port 0 takes a free one)",
-    )?;
+    let address = cluster
+        .serve(&args.data, args.grpc, args.http, true)
+        .await
+        .context("start (choose other addresses with --grpc and --http; port 0 takes a free one)")?;
     let client = Client::connect(format!("http://{}", address.grpc)).await?;
     let begun = runtime::monotonic();
     let last = last_record(cluster).await?;

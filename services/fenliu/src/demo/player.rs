@@ -149,7 +149,8 @@ impl<'a> Player<'a> {
     ) -> anyhow::Result<Self> {
         let mut client = client.clone();
         let (facts, requests) = mpsc::channel(64);
-        let answers = client.intake.stream_inquiries(ReceiverStream::new(requests)).await.map_err(refused)?.into_inner();
+        let answers =
+            client.intake.stream_inquiries(ReceiverStream::new(requests)).await.map_err(refused)?.into_inner();
         let staff = Staff::new(sample, duties);
         let (sender, heard) = mpsc::channel(1_024);
         for code in staff.codes() {
@@ -250,7 +251,8 @@ impl<'a> Player<'a> {
             Action::Reject { reservation_id, epoch } if self.staff.is_open(&reservation_id) => {
                 let command_id = command_for(&["sample", "reject", &reservation_id]);
                 let reason = "busy".to_owned();
-                let request = pb::RejectReservationRequest { command_id, issued_at, tenant, reservation_id, epoch, reason };
+                let request =
+                    pb::RejectReservationRequest { command_id, issued_at, tenant, reservation_id, epoch, reason };
                 unless_outrun(self.client.assignment.reject_reservation(request).await)
             }
             Action::Reply { inquiry_id, number } if self.staff.is_held(&inquiry_id) => {

@@ -53,7 +53,9 @@ fn instant_of(text: &str) -> Timestamp {
 fn read(dir: Option<&Path>, file: &str, built_in: &str) -> anyhow::Result<String> {
     match dir {
         None => Ok(built_in.to_owned()),
-        Some(dir) => std::fs::read_to_string(dir.join(file)).with_context(|| format!("read {}", dir.join(file).display())),
+        Some(dir) => {
+            std::fs::read_to_string(dir.join(file)).with_context(|| format!("read {}", dir.join(file).display()))
+        }
     }
 }
 

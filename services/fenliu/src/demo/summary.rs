@@ -186,7 +186,8 @@ impl Fold {
             }
             4 => {
                 let event = assignment::ReservationMade::decode(payload)?;
-                self.rules.insert(event.reservation_id, event.decision.map(|decision| decision.rule).unwrap_or_default());
+                self.rules
+                    .insert(event.reservation_id, event.decision.map(|decision| decision.rule).unwrap_or_default());
             }
             5 => {
                 let event = assignment::ReservationAccepted::decode(payload)?;
@@ -217,7 +218,9 @@ impl Fold {
                     self.employees.entry(event.from_employee_id).or_default().transferred += 1;
                 }
             }
-            13 if self.of_day(&assignment::InquiryCancelled::decode(payload)?.inquiry_id) => self.summary.cancelled += 1,
+            13 if self.of_day(&assignment::InquiryCancelled::decode(payload)?.inquiry_id) => {
+                self.summary.cancelled += 1
+            }
             _ => {}
         }
         Ok(())
@@ -264,7 +267,8 @@ impl Fold {
 
     fn finish(mut self, tenant: TenantId, known: Vec<(String, String)>) -> Summary {
         self.waits.sort_unstable();
-        let at = |percent: usize| self.waits.get(self.waits.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
+        let at =
+            |percent: usize| self.waits.get(self.waits.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
         let waits = Waits { p50_ms: at(50), p95_ms: at(95), max_ms: at(100) };
         let intents = self.intents();
         let new_customers = self.new_customers.values().filter(|new| **new).count() as u64;
@@ -341,13 +345,26 @@ impl Summary {
         ));
         line(format!(
             "  {} of {} new customers' inquiries were received first by experienced reception staff",
-            percent(self.first_reception_share), self.new_customers
+            percent(self.first_reception_share),
+            self.new_customers
         ));
         line(format!("  intents recognised: {} as the gold labels say", percent(self.intent_accuracy)));
         let Waits { p50_ms, p95_ms, max_ms } = self.waits;
         line(format!("  waits: median {}, 95th percentile {}, longest {}", secs(p50_ms), secs(p95_ms), secs(max_ms)));
-        line(format!("  {} orders, {} refunds, {} ratings; credited: {}", self.orders, self.refunds, self.ratings, self.credits.join(", ")));
-        line(format!("  {}: earned {}; {} payouts of {}", self.period, self.earnings.join(", "), self.payouts, self.paid.join(", ")));
+        line(format!(
+            "  {} orders, {} refunds, {} ratings; credited: {}",
+            self.orders,
+            self.refunds,
+            self.ratings,
+            self.credits.join(", ")
+        ));
+        line(format!(
+            "  {}: earned {}; {} payouts of {}",
+            self.period,
+            self.earnings.join(", "),
+            self.payouts,
+            self.paid.join(", ")
+        ));
         let row = |row: &IntentRow| vec![row.intent.clone(), row.inquiries.to_string(), row.right.to_string()];
         let intents: Vec<Vec<String>> = self.intents.iter().map(row).collect();
         line(format!("\n{}", table(&["intent", "inquiries", "recognised"], &intents)));

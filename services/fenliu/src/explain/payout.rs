@@ -6,7 +6,7 @@ use kernel::{Decimal, PayoutId, TenantId};
 use log::{Log, Topic};
 use prost::Message;
 use proto::common::Money;
-use proto::intake::{HistoryInquiryRecorded, InquirySubmitted, OrderRecorded};
+use proto::intake::{HistoryInquiryRecorded, InquirySubmitted, OrderRecorded, RefundRecorded};
 use proto::kpi::CreditGranted;
 use proto::payroll::{BalanceCarried, Basis, CreditNoted, EarningAccrued, PayoutChanged, PlanActivated};
 
@@ -41,8 +41,9 @@ struct Made {
     /// By credit.
     notes: BTreeMap<Vec<u8>, (Found, CreditNoted)>,
     grants: BTreeMap<Vec<u8>, (Found, CreditGranted)>,
-    /// By order, by inquiry.
+    /// By order, by refund, by inquiry.
     orders: BTreeMap<Vec<u8>, Found>,
+    refunds: BTreeMap<Vec<u8>, Found>,
     inquiries: BTreeMap<Vec<u8>, Found>,
     /// Who received an inquiry, by inquiry.
     receptions: BTreeMap<Vec<u8>, Vec<Found>>,
@@ -104,6 +105,9 @@ async fn facts(walk: &Walk<'_>, orders: &Ids, inquiries: &Ids, made: &mut Made) 
         if found.schema == schema::ORDER_RECORDED {
             let order: OrderRecorded = found.read()?;
             made.orders.insert(order.order_id, found);
+        } else if found.schema == schema::REFUND_RECORDED {
+            let refund: RefundRecorded = found.read()?;
+            made.refunds.insert(refund.refund_id, found);
         }
     }
     for found in walk.with_ids(Topic::Intake, inquiries).await? {
@@ -138,7 +142,9 @@ fn steps(made: &Made, codes: &Codes) -> anyhow::Result<Vec<Step>> {
         let mut note = found.step(codes)?;
         if let Some((found, grant)) = made.grants.get(credit_id) {
             let mut granted = found.step(codes)?;
-            let order = made.orders.get(&grant.order_id).into_iter();
+            // A sale's outcome is its order, a refund's the refund.
+            let refund = made.refunds.get(&grant.outcome_id).into_iter();
+            let order = refund.chain(made.orders.get(&grant.order_id));
             let inquiry = made.inquiries.get(&grant.inquiry_id).into_iter();
             let receptions = made.receptions.get(&grant.inquiry_id).into_iter().flatten();
             for behind in order.chain(inquiry).chain(receptions) {
@@ -157,7 +163,8 @@ async fn carried_in(walk: &Walk<'_>, payout: &PayoutChanged, before: u64) -> any
     for found in walk.of_schema(Topic::Payroll, schema::BALANCE_CARRIED).await? {
         let carry: BalanceCarried = found.read()?;
         let Some(balance) = carry.balance.filter(|balance| currency(payout) == balance.currency) else { continue };
-        if found.seq < before && carry.employee_id == payout.participant_id {
+        let same = carry.employee_id == payout.participant_id && carry.legal_entity == payout.legal_entity;
+        if found.seq < before && same {
             carried = balance.minor;
         }
     }

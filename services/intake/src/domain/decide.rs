@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use kernel::{CustomerId, FactKey, InquiryId, Money, OrderId, OutcomeId, Stamp, Timestamp};
+use kernel::{CustomerId, Duration, FactKey, InquiryId, Money, OrderId, OutcomeId, Stamp, Timestamp};
 
 use super::types::{
     Command, Customer, CustomerFacts, CustomerRef, Event, Fact, FactRef, Message, NewCustomer, NewInquiry, NewOrder,
     Order, Rejection, State,
 };
-use super::OCCURRED_SKEW_MAX;
+use super::{AMOUNT_MAX, OCCURRED_SKEW_MAX};
 
 /// Messages of one inquiry: longer conversations are new inquiries (L9).
 pub const MESSAGES_MAX: usize = 500;
@@ -74,8 +74,8 @@ pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Result<
             Ok(vec![Event::RatingRecorded { rating_id, inquiry_id, customer_id, fact: fact.clone(), score: *score }])
         }
         Command::RecordCost(cost) => {
-            not_negative(cost.amount)?;
-            if !is_new(state, COST, &cost.fact, stamp)? {
+            in_range(cost.amount)?;
+            if !is_new(state, COST, &cost.fact(), stamp)? {
                 return Ok(Vec::new());
             }
             let cost_id = OutcomeId::derive(stamp.tenant, stamp.command_id, 0);
@@ -95,11 +95,25 @@ pub(super) fn decide(state: &State, command: &Command, stamp: &Stamp) -> Result<
 }
 
 fn not_in_future(occurred_at: Timestamp, stamp: &Stamp) -> Result<(), Rejection> {
-    if occurred_at > stamp.at + OCCURRED_SKEW_MAX { Err(Rejection::OccurredInFuture) } else { Ok(()) }
+    if occurred_at > stamp.at + skew_max() { Err(Rejection::OccurredInFuture) } else { Ok(()) }
 }
 
-fn not_negative(amount: Money) -> Result<(), Rejection> {
-    if amount.minor < 0 { Err(Rejection::NegativeAmount) } else { Ok(()) }
+#[cfg(not(feature = "planted-bugs"))]
+fn skew_max() -> Duration {
+    OCCURRED_SKEW_MAX
+}
+
+#[cfg(feature = "planted-bugs")]
+fn skew_max() -> Duration {
+    if crate::planted::is(2) { Duration::from_secs(-3_600) } else { OCCURRED_SKEW_MAX }
+}
+
+fn in_range(amount: Money) -> Result<(), Rejection> {
+    match amount.minor {
+        ..0 => Err(Rejection::NegativeAmount),
+        0..=AMOUNT_MAX => Ok(()),
+        _ => Err(Rejection::AmountTooLarge),
+    }
 }
 
 /// Whether the fact is new; the same natural key with another body is refused.
@@ -121,7 +135,7 @@ fn new_outcome<'s>(
     amount: Money,
     stamp: &Stamp,
 ) -> Result<Option<(OrderId, &'s Order)>, Rejection> {
-    not_negative(amount)?;
+    in_range(amount)?;
     if !is_new(state, kind, fact, stamp)? {
         return Ok(None);
     }
@@ -189,7 +203,11 @@ fn upsert_customer(
     let Some(customer_id) = state.customer_by_key.get(&customer_key).copied() else {
         return Ok(admit(state, customer, occurred_at, stamp)?.0);
     };
-    let unchanged = state.customers.get(&customer_id).is_some_and(|known: &Customer| known.body_mac == customer.body_mac);
+    // What was so before what is known is old news: a file that is told again from its beginning changes nothing.
+    let unchanged = state.customers.get(&customer_id).is_some_and(|known: &Customer| {
+        let old = occurred_at < known.told_at && (known.named || !customer.details.tells());
+        known.body_mac == customer.body_mac || old
+    });
     if unchanged {
         return Ok(Vec::new());
     }
@@ -214,12 +232,7 @@ fn link(
     Ok(vec![Event::CustomersLinked { kept, merged, occurred_at }])
 }
 
-fn submit(
-    state: &State,
-    customer: &NewCustomer,
-    inquiry: &NewInquiry,
-    stamp: &Stamp,
-) -> Result<Vec<Event>, Rejection> {
+fn submit(state: &State, customer: &NewCustomer, inquiry: &NewInquiry, stamp: &Stamp) -> Result<Vec<Event>, Rejection> {
     if !is_new(state, INQUIRY, &inquiry.fact, stamp)? {
         return Ok(Vec::new());
     }
@@ -264,7 +277,7 @@ fn record_order(
     order: &NewOrder,
     stamp: &Stamp,
 ) -> Result<Vec<Event>, Rejection> {
-    not_negative(order.amount)?;
+    in_range(order.amount)?;
     if !is_new(state, ORDER, &order.fact, stamp)? {
         return Ok(Vec::new());
     }

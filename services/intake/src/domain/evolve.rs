@@ -35,8 +35,7 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
         }
         Event::OrderRecorded { order_id, customer_id, order } => {
             note(state, ORDER, &order.fact, *order_id.as_bytes());
-            let kept =
-                Order { customer_id: *customer_id, amount: order.amount, refunded: 0, history: order.history };
+            let kept = Order { customer_id: *customer_id, amount: order.amount, refunded: 0, history: order.history };
             state.orders.insert(*order_id, kept);
         }
         Event::PaymentRecorded { payment_id, fact, .. } => note(state, PAYMENT, fact, *payment_id.as_bytes()),
@@ -47,7 +46,7 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
             }
         }
         Event::RatingRecorded { rating_id, fact, .. } => note(state, RATING, fact, *rating_id.as_bytes()),
-        Event::CostRecorded { cost_id, cost } => note(state, COST, &cost.fact, *cost_id.as_bytes()),
+        Event::CostRecorded { cost_id, cost } => note(state, COST, &cost.fact(), *cost_id.as_bytes()),
         Event::HistoryInquiryRecorded { inquiry_id, customer_id, fact, desk, .. } => {
             note(state, INQUIRY, fact, *inquiry_id.as_bytes());
             let kept = Inquiry { closed: true, history: true, ..kept(fact, *customer_id, desk) };
@@ -91,6 +90,8 @@ fn upsert(state: &mut State, facts: &CustomerFacts) {
     customer.body_mac = facts.body_mac;
     customer.language.clone_from(&facts.details.language);
     let details = &facts.details;
+    customer.told_at = facts.occurred_at;
+    customer.named |= details.tells();
     let sealed: [&Option<Sealed>; 4] = [&details.external_id, &details.name, &details.phone, &details.address];
     let keys: Vec<KeyId> = sealed.into_iter().flatten().map(|sealed| sealed.key_id).collect();
     for key in keys {

@@ -6,7 +6,7 @@ mod types;
 
 use kernel::{Decider, Duration, Stamp, Violation};
 
-pub(crate) use decide::{COST, INQUIRY, ORDER, PAYMENT, RATING, REFUND};
+pub(crate) use decide::{COST, INQUIRY, ORDER, PAYMENT, RATING, REFUND, fact_key};
 pub use decide::{MESSAGES_MAX, key_of};
 pub use types::{
     Command, Cost, Customer, CustomerDetails, CustomerFacts, CustomerRef, Direction, Event, Fact, FactRef, Inquiry,
@@ -15,6 +15,10 @@ pub use types::{
 
 /// How far ahead of the shard's clock a fact may have happened: platforms' clocks are not exact.
 pub const OCCURRED_SKEW_MAX: Duration = Duration::from_secs(300);
+
+/// Minor units of one amount: far above any order, and so far below the range of an integer that sums of nine thousand of
+/// them, and any share of one, stay exact everywhere behind this door (L9).
+pub const AMOUNT_MAX: i64 = 1_000_000_000_000_000;
 
 /// The service.
 #[derive(Debug, Clone, Copy)]

@@ -5,6 +5,8 @@ use kernel::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::AMOUNT_MAX;
+
 /// A customer by the keyed hash of their platform identity, or, when a decision is taken again, by id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CustomerRef {
@@ -28,6 +30,13 @@ pub struct CustomerDetails {
     pub phone: Option<Sealed>,
     pub address: Option<Sealed>,
     pub language: String,
+}
+
+impl CustomerDetails {
+    /// Whether more is told than who it is.
+    pub(crate) fn tells(&self) -> bool {
+        self.name.is_some() || self.phone.is_some() || self.address.is_some()
+    }
 }
 
 /// A customer as a request brings them: admitted when unknown.
@@ -102,12 +111,28 @@ pub enum Command {
     RecordHistoryInquiry { customer: NewCustomer, fact: Fact, desk: String, handler: String },
 }
 
+/// A cost is the tenant's own: it has no platform.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cost {
-    pub fact: Fact,
+    pub external_id: String,
+    pub body_mac: [u8; 16],
+    pub occurred_at: Timestamp,
     pub kind: String,
     pub desk: String,
     pub amount: Money,
+}
+
+impl Cost {
+    /// Its natural key and body, of no platform.
+    pub fn fact(&self) -> Fact {
+        let Self { external_id, body_mac, occurred_at, .. } = self;
+        Fact {
+            platform: String::new(),
+            external_id: external_id.clone(),
+            body_mac: *body_mac,
+            occurred_at: *occurred_at,
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -119,20 +144,72 @@ pub struct CustomerFacts {
     pub body_mac: [u8; 16],
 }
 
-#[expect(clippy::large_enum_variant, reason = "an event lives for one decision or one fold; boxing costs more than it saves")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "an event lives for one decision or one fold; boxing costs more than it saves"
+)]
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
     CustomerUpserted(CustomerFacts),
-    CustomersLinked { kept: CustomerId, merged: CustomerId, occurred_at: Timestamp },
-    InquirySubmitted { inquiry_id: InquiryId, customer_id: CustomerId, inquiry: NewInquiry },
-    MessageAppended { inquiry_id: InquiryId, customer_id: CustomerId, message: Message },
-    InquiryClosed { inquiry_id: InquiryId, reason: String, occurred_at: Timestamp },
-    OrderRecorded { order_id: OrderId, customer_id: CustomerId, order: NewOrder },
-    PaymentRecorded { payment_id: OutcomeId, order_id: OrderId, customer_id: CustomerId, fact: Fact, amount: Money, history: bool },
-    RefundRecorded { refund_id: OutcomeId, order_id: OrderId, customer_id: CustomerId, fact: Fact, amount: Money, history: bool },
-    RatingRecorded { rating_id: OutcomeId, inquiry_id: InquiryId, customer_id: CustomerId, fact: Fact, score: u32 },
-    CostRecorded { cost_id: OutcomeId, cost: Cost },
-    HistoryInquiryRecorded { inquiry_id: InquiryId, customer_id: CustomerId, fact: Fact, desk: String, handler: String },
+    CustomersLinked {
+        kept: CustomerId,
+        merged: CustomerId,
+        occurred_at: Timestamp,
+    },
+    InquirySubmitted {
+        inquiry_id: InquiryId,
+        customer_id: CustomerId,
+        inquiry: NewInquiry,
+    },
+    MessageAppended {
+        inquiry_id: InquiryId,
+        customer_id: CustomerId,
+        message: Message,
+    },
+    InquiryClosed {
+        inquiry_id: InquiryId,
+        reason: String,
+        occurred_at: Timestamp,
+    },
+    OrderRecorded {
+        order_id: OrderId,
+        customer_id: CustomerId,
+        order: NewOrder,
+    },
+    PaymentRecorded {
+        payment_id: OutcomeId,
+        order_id: OrderId,
+        customer_id: CustomerId,
+        fact: Fact,
+        amount: Money,
+        history: bool,
+    },
+    RefundRecorded {
+        refund_id: OutcomeId,
+        order_id: OrderId,
+        customer_id: CustomerId,
+        fact: Fact,
+        amount: Money,
+        history: bool,
+    },
+    RatingRecorded {
+        rating_id: OutcomeId,
+        inquiry_id: InquiryId,
+        customer_id: CustomerId,
+        fact: Fact,
+        score: u32,
+    },
+    CostRecorded {
+        cost_id: OutcomeId,
+        cost: Cost,
+    },
+    HistoryInquiryRecorded {
+        inquiry_id: InquiryId,
+        customer_id: CustomerId,
+        fact: Fact,
+        desk: String,
+        handler: String,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -155,6 +232,8 @@ pub enum Rejection {
     OccurredInFuture,
     #[error("is negative")]
     NegativeAmount,
+    #[error("is more than {AMOUNT_MAX} minor units")]
+    AmountTooLarge,
     #[error("is in another currency than the order")]
     OtherCurrency,
     #[error("the order's refunds would exceed its amount")]
@@ -169,7 +248,11 @@ impl Refusal for Rejection {
             Self::FactDiffers { .. } | Self::MessageDiffers => RefusalKind::AlreadyExists,
             Self::InquiryUnknown | Self::OrderUnknown | Self::CustomerUnknown => RefusalKind::NotFound,
             Self::InquiryClosed | Self::RefundExceedsOrder | Self::TooManyMessages => RefusalKind::FailedPrecondition,
-            Self::OccurredInFuture | Self::NegativeAmount | Self::OtherCurrency | Self::MessageRepeated => RefusalKind::Invalid,
+            Self::OccurredInFuture
+            | Self::NegativeAmount
+            | Self::AmountTooLarge
+            | Self::OtherCurrency
+            | Self::MessageRepeated => RefusalKind::Invalid,
         }
     }
 
@@ -184,6 +267,7 @@ impl Refusal for Rejection {
             Self::CustomerUnknown => "CUSTOMER_UNKNOWN",
             Self::OccurredInFuture => "OCCURRED_IN_FUTURE",
             Self::NegativeAmount => "AMOUNT_NEGATIVE",
+            Self::AmountTooLarge => "AMOUNT_TOO_LARGE",
             Self::OtherCurrency => "CURRENCY_DIFFERS",
             Self::RefundExceedsOrder => "REFUND_EXCEEDS_ORDER",
             Self::TooManyMessages => "TOO_MANY_MESSAGES",
@@ -193,7 +277,7 @@ impl Refusal for Rejection {
     fn field(&self) -> Option<&'static str> {
         match self {
             Self::OccurredInFuture => Some("occurred_at"),
-            Self::NegativeAmount | Self::OtherCurrency => Some("amount"),
+            Self::NegativeAmount | Self::AmountTooLarge | Self::OtherCurrency => Some("amount"),
             Self::MessageRepeated => Some("messages"),
             Self::FactDiffers { .. }
             | Self::MessageDiffers
@@ -214,6 +298,10 @@ pub struct Customer {
     pub keys: Vec<KeyId>,
     /// Hash of the details told last.
     pub body_mac: [u8; 16],
+    /// Since when the details told last are so.
+    pub told_at: Timestamp,
+    /// Whether a name, phone or address was ever told: who came with an order is known by their platform's id only.
+    pub named: bool,
     pub language: String,
     /// Another identity that this one was found to be.
     pub merged_into: Option<CustomerId>,

@@ -141,9 +141,14 @@ pub fn rating(of: &str, external_id: &str, score: u32) -> Command {
 }
 
 pub fn cost(external_id: &str, amount: Money) -> Command {
-    // A cost is the tenant's own: it has no platform.
-    let fact = Fact { platform: String::new(), ..fact(external_id, 0, &amount.to_string()) };
-    Command::RecordCost(Cost { fact, kind: "advertising".to_owned(), desk: "east".to_owned(), amount })
+    Command::RecordCost(Cost {
+        external_id: external_id.to_owned(),
+        body_mac: mac(&format!("{external_id} {amount}")),
+        occurred_at: NOON,
+        kind: "advertising".to_owned(),
+        desk: "east".to_owned(),
+        amount,
+    })
 }
 
 pub fn history(who: u8, external_id: &str) -> Command {

@@ -136,7 +136,13 @@ impl After<'_> {
         }
         let Some(attribution) = wanted else { return };
         let order = Order { customer_id, ..order.clone() };
-        self.grant(order_id, &order, attribution, CreditKind::Sale, (*order_id.as_bytes(), order.amount.minor, order.occurred_at));
+        self.grant(
+            order_id,
+            &order,
+            attribution,
+            CreditKind::Sale,
+            (*order_id.as_bytes(), order.amount.minor, order.occurred_at),
+        );
         for refund in &order.refunds {
             self.grant_refund(order_id, &order, attribution, *refund);
         }
@@ -187,7 +193,8 @@ fn last_contact<'a>(known: &[&'a Customer], more: Option<&'a Contact>, at: Times
         known.contacts[..before].last()
     };
     let more = more.filter(|contact| contact.occurred_at <= at);
-    let last = known.iter().filter_map(of).chain(more).max_by_key(|contact| (contact.occurred_at, contact.assignment_id));
+    let last =
+        known.iter().filter_map(of).chain(more).max_by_key(|contact| (contact.occurred_at, contact.assignment_id));
     last.filter(|contact| at.since(contact.occurred_at) <= window())
 }
 
@@ -214,24 +221,9 @@ fn window() -> kernel::Duration {
 
 pub(super) fn evolve(state: &mut State, event: &Event) {
     match event {
-        Event::ContactNoted { customer_id, contact } => {
-            state.inquiries.insert(contact.inquiry_id, *customer_id);
-            let contacts = &mut state.customers.get_or_insert_with(*customer_id, Default::default).contacts;
-            insert_contact(contacts, contact.clone());
-        }
-        Event::OrderNoted(order) => {
-            let customer = state.customers.get_or_insert_with(order.customer_id, Default::default);
-            customer.orders.insert((order.occurred_at, order.order_id));
-            let early = state.early.remove(&order.order_id).unwrap_or_default();
-            state.orders.insert(order.order_id, kept(order, early));
-        }
-        Event::PaymentNoted { order_id, amount, .. } => {
-            let paid = match state.orders.get_mut(order_id) {
-                Some(order) => &mut order.paid,
-                None => &mut state.early.get_or_insert_with(*order_id, Early::default).paid,
-            };
-            *paid = paid.saturating_add(amount.minor);
-        }
+        Event::ContactNoted { customer_id, contact } => note_contact(state, *customer_id, contact.clone()),
+        Event::OrderNoted(order) => note_order(state, order),
+        Event::PaymentNoted { order_id, amount, .. } => note_payment(state, *order_id, amount.minor),
         Event::RefundNoted { refund_id, order_id, amount, occurred_at, .. } => {
             let refunds = match state.orders.get_mut(order_id) {
                 Some(order) => &mut order.refunds,
@@ -243,7 +235,23 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
             let rating = Rating { inquiry_id: *inquiry_id, score: *score, occurred_at: *occurred_at };
             state.ratings.insert(*rating_id, rating);
         }
-        Event::CreditGranted(granted) => grant(state, granted),
+        Event::CreditGranted(granted) => {
+            let attribution = Attribution {
+                employee_id: granted.employee_id,
+                inquiry_id: granted.inquiry_id,
+                desk: granted.desk.clone(),
+                new_customer: granted.new_customer,
+                history: granted.history,
+            };
+            let credit = Credit {
+                credit_id: granted.credit_id,
+                kind: granted.kind,
+                outcome_id: granted.outcome_id,
+                amount: granted.amount.minor,
+                occurred_at: granted.occurred_at,
+            };
+            grant(state, granted.order_id, attribution, credit);
+        }
         Event::CreditReversed { credit_id, order_id, .. } => {
             if let Some(order) = state.orders.get_mut(order_id) {
                 order.credits.retain(|credit| credit.credit_id != *credit_id);
@@ -259,28 +267,46 @@ pub(super) fn evolve(state: &mut State, event: &Event) {
     }
 }
 
+// What happens often, for folds that come straight from the wire as well.
+
+pub(crate) fn note_contact(state: &mut State, customer_id: CustomerId, contact: Contact) {
+    state.inquiries.insert(contact.inquiry_id, customer_id);
+    let contacts = &mut state.customers.get_or_insert_with(customer_id, Default::default).contacts;
+    insert_contact(contacts, contact);
+}
+
+pub(crate) fn note_order(state: &mut State, order: &NewOrder) {
+    let customer = state.customers.get_or_insert_with(order.customer_id, Default::default);
+    customer.orders.insert((order.occurred_at, order.order_id));
+    let early = state.early.remove(&order.order_id).unwrap_or_default();
+    state.orders.insert(order.order_id, kept(order, early));
+}
+
+pub(crate) fn note_payment(state: &mut State, order_id: OrderId, minor: i64) {
+    let paid = match state.orders.get_mut(&order_id) {
+        Some(order) => &mut order.paid,
+        None => &mut state.early.get_or_insert_with(order_id, Early::default).paid,
+    };
+    *paid = paid.saturating_add(minor);
+}
+
 fn insert_contact(contacts: &mut Vec<Contact>, contact: Contact) {
-    let place = contacts
-        .partition_point(|known| (known.occurred_at, known.assignment_id) <= (contact.occurred_at, contact.assignment_id));
+    if contacts.is_empty() {
+        contacts.reserve_exact(1); // Most customers come once: room for four would be most of the state.
+    }
+    let place = contacts.partition_point(|known| {
+        (known.occurred_at, known.assignment_id) <= (contact.occurred_at, contact.assignment_id)
+    });
     contacts.insert(place, contact);
 }
 
-fn grant(state: &mut State, granted: &Granted) {
-    let Some(order) = state.orders.get_mut(&granted.order_id) else { return };
-    order.attribution = Some(Attribution {
-        employee_id: granted.employee_id,
-        inquiry_id: granted.inquiry_id,
-        desk: granted.desk.clone(),
-        new_customer: granted.new_customer,
-        history: granted.history,
-    });
-    order.credits.push(Credit {
-        credit_id: granted.credit_id,
-        kind: granted.kind,
-        outcome_id: granted.outcome_id,
-        amount: granted.amount.minor + planted_cent(),
-        occurred_at: granted.occurred_at,
-    });
+pub(crate) fn grant(state: &mut State, order_id: OrderId, attribution: Attribution, credit: Credit) {
+    let Some(order) = state.orders.get_mut(&order_id) else { return };
+    order.attribution = Some(attribution);
+    if order.credits.is_empty() {
+        order.credits.reserve_exact(1);
+    }
+    order.credits.push(Credit { amount: credit.amount + planted_cent(), ..credit });
 }
 
 #[cfg(not(feature = "planted-bugs"))]

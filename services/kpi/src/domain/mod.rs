@@ -9,6 +9,8 @@ mod types;
 
 use kernel::{Decider, Stamp, Violation};
 
+pub(crate) use attribute::{grant, note_contact, note_order, note_payment};
+
 pub use types::{
     ATTRIBUTION_WINDOW, Attribution, Command, Contact, Credit, CreditKind, Customer, Early, Employee, Event, Granted,
     MEASURE_VERSION, NewOrder, Order, Rating, Rejection, State,

@@ -77,15 +77,48 @@ pub struct Granted {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    ContactNoted { customer_id: CustomerId, contact: Contact },
+    ContactNoted {
+        customer_id: CustomerId,
+        contact: Contact,
+    },
     OrderNoted(NewOrder),
-    PaymentNoted { payment_id: OutcomeId, order_id: OrderId, amount: Money, occurred_at: Timestamp },
-    RefundNoted { refund_id: OutcomeId, order_id: OrderId, amount: Money, occurred_at: Timestamp, history: bool },
-    RatingNoted { rating_id: OutcomeId, inquiry_id: InquiryId, score: u32, occurred_at: Timestamp },
+    PaymentNoted {
+        payment_id: OutcomeId,
+        order_id: OrderId,
+        amount: Money,
+        occurred_at: Timestamp,
+    },
+    RefundNoted {
+        refund_id: OutcomeId,
+        order_id: OrderId,
+        amount: Money,
+        occurred_at: Timestamp,
+        history: bool,
+    },
+    RatingNoted {
+        rating_id: OutcomeId,
+        inquiry_id: InquiryId,
+        score: u32,
+        occurred_at: Timestamp,
+    },
     CreditGranted(Granted),
-    CreditReversed { credit_id: CreditId, order_id: OrderId, employee_id: EmployeeId, amount: Money, occurred_at: Timestamp, reason: String },
-    CustomersMerged { kept: CustomerId, merged: CustomerId },
-    EmployeeNoted { employee_id: EmployeeId, employee: Employee, effective_from: Timestamp },
+    CreditReversed {
+        credit_id: CreditId,
+        order_id: OrderId,
+        employee_id: EmployeeId,
+        amount: Money,
+        occurred_at: Timestamp,
+        reason: String,
+    },
+    CustomersMerged {
+        kept: CustomerId,
+        merged: CustomerId,
+    },
+    EmployeeNoted {
+        employee_id: EmployeeId,
+        employee: Employee,
+        effective_from: Timestamp,
+    },
 }
 
 /// Facts that were admitted are never refused here.

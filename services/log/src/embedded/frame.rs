@@ -15,6 +15,8 @@
 //! ```
 //! Integers are little-endian; frames begin at multiples of eight. Space without a frame is zeros.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::{Batch, Record, Topic};
@@ -110,35 +112,47 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Head, NoFrame> {
 
 /// The records of a checked frame, as slices of `bytes`, which begins with it.
 pub(super) fn records(head: &Head, bytes: &Bytes) -> Result<Vec<Record>, NoFrame> {
-    let mut records = Vec::with_capacity(head.records as usize);
+    let record = |place: Result<Placed, NoFrame>| {
+        let Placed { topic, seq, bytes: range } = place?;
+        Ok(Record { topic, partition: head.partition, seq, bytes: bytes.slice(range) })
+    };
+    places(head, bytes).map(record).collect()
+}
+
+/// A record of a frame, and where its bytes are from the frame's start on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub topic: Topic,
+    pub seq: u64,
+    pub bytes: Range<usize>,
+}
+
+/// Where the records of a checked frame are in `bytes`, which begins with it. Ends at the first that is wrong.
+pub(super) fn places<'a>(head: &Head, bytes: &'a [u8]) -> impl Iterator<Item = Result<Placed, NoFrame>> + 'a {
     let end = head.length();
     let mut at = HEAD;
-    while at < end {
+    let mut place = move || {
         if at + RECORD_HEAD > end {
             return Err(NoFrame::Bad("a record is cut"));
         }
         let topic = Topic::from_number(bytes[at]).ok_or(NoFrame::Bad("a topic is not known here"))?;
         let length = u32::from_le_bytes(array(bytes, at + 4)) as usize;
         let seq = u64::from_le_bytes(array(bytes, at + 8));
-        at += RECORD_HEAD;
-        if at + length > end {
+        let begun = at + RECORD_HEAD;
+        if begun + length > end {
             return Err(NoFrame::Bad("a record is cut"));
         }
-        records.push(Record { topic, partition: head.partition, seq, bytes: bytes.slice(at..at + length) });
-        at += length;
-    }
-    Ok(records)
-}
-
-/// The bytes of each record in a checked frame's body; ends early where a record is cut.
-pub(super) fn bodies(body: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut at = 0;
+        at = begun + length;
+        Ok((Placed { topic, seq, bytes: begun..at }, at >= end))
+    };
+    let mut done = end <= HEAD;
     std::iter::from_fn(move || {
-        let head = body.get(at..at + RECORD_HEAD)?;
-        let length = u32::from_le_bytes(array(head, 4)) as usize;
-        let record = body.get(at + RECORD_HEAD..at + RECORD_HEAD + length)?;
-        at += RECORD_HEAD + length;
-        Some(record)
+        if done {
+            return None;
+        }
+        let placed = place();
+        done = placed.as_ref().map_or(true, |(_, last)| *last);
+        Some(placed.map(|(placed, _)| placed))
     })
 }
 

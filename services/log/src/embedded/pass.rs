@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::OpenError;
 use super::disk::Disk;
-use super::frame::{self, NoFrame};
+use super::frame::{self, Head, NoFrame};
 use super::read::{existing, read_into};
 use super::scan::Place;
 use crate::Header;
@@ -48,7 +48,7 @@ impl Pass {
             let ended = loop {
                 match frame::parse(&chunk[at..]) {
                     Ok(head) => {
-                        self.frame(&chunk[at + frame::HEAD..at + head.length()]);
+                        self.frame(&head, &chunk[at..]);
                         at = (at + head.size()).min(filled);
                     }
                     Err(NoFrame::Empty) => break last || filled - at >= frame::HEAD,
@@ -69,9 +69,10 @@ impl Pass {
         }
     }
 
-    fn frame(&mut self, body: &[u8]) {
+    fn frame(&mut self, head: &Head, bytes: &[u8]) {
         self.frames += 1;
-        for record in frame::bodies(body) {
+        for placed in frame::places(head, bytes).map_while(Result::ok) {
+            let record = &bytes[placed.bytes];
             self.records += 1;
             self.bytes += record.len() as u64;
             self.schemas += Header::parse(record).map_or(0, |(header, _)| u64::from(header.schema));

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::disk::Disk;
-use super::frame::{self, Head, NoFrame};
+use super::frame::{self, Head, NoFrame, Placed};
 use super::scan::{Damage, Index, Place, Scan, scan};
 use super::{OpenError, partitions_in};
 use crate::{AppendError, Batch, Boxed, Epoch, Log, ReadError, Record, Topic};
@@ -57,17 +57,21 @@ pub(super) fn from_disk(
         if head.writer != topic.writer().number() || head.partition != partition {
             continue;
         }
-        let records = head.check(&frame).and_then(|()| frame::records(&head, &frame));
-        for record in records.map_err(|_| missing(disk, place))? {
-            if record.topic != topic || record.seq < next || next == range.end {
+        let begun = frame.start;
+        let frame = &frames.chunk[frame];
+        head.check(frame).map_err(|_| missing(disk, place))?;
+        for placed in frame::places(&head, frame) {
+            let Placed { topic: of, seq, bytes: within } = placed.map_err(|_| missing(disk, place))?;
+            if of != topic || seq < next || next == range.end {
                 continue;
             }
-            if record.seq > next {
+            if seq > next {
                 return Err(missing(disk, place));
             }
-            bytes += record.bytes.len();
+            bytes += within.len();
             next += 1;
-            found.push(record);
+            let slice = frames.chunk.slice(begun + within.start..begun + within.end);
+            found.push(Record { topic, partition, seq, bytes: slice });
         }
     }
     Ok(found)
@@ -79,7 +83,7 @@ fn missing(disk: &Disk, place: Place) -> ReadError {
     let first = || -> Result<ReadError, ReadError> {
         let mut frames = Frames::from(disk, place, CHUNK_MAX)?;
         while let Some((head, frame)) = frames.next()? {
-            if head.check(&frame).is_err() {
+            if head.check(&frames.chunk[frame]).is_err() {
                 return Ok(frames.damaged("checksum differs"));
             }
         }
@@ -113,16 +117,16 @@ impl<'a> Frames<'a> {
         Ok(Self { disk, file, length, chunk_bytes, chunk, place, done, at, last_frame: None, came_from: None })
     }
 
-    /// The next frame; nothing behind the last one.
-    fn next(&mut self) -> Result<Option<(Head, Bytes)>, ReadError> {
+    /// The next frame and where it is in the chunk; nothing behind the last one.
+    fn next(&mut self) -> Result<Option<(Head, Range<usize>)>, ReadError> {
         loop {
-            let rest = self.chunk.slice(self.done..);
+            let rest = &self.chunk[self.done..];
             self.at = Place { offset: self.place.offset + self.done as u64, ..self.place };
             let left = usize::try_from(self.length.saturating_sub(self.at.offset)).unwrap_or(usize::MAX);
-            let wanted = match Head::parse(&rest) {
+            let wanted = match Head::parse(rest) {
                 Ok(head) if head.length() > left => return Err(self.damaged("a frame is cut")),
                 // A file that was cut off within its last padding may end before the next multiple of eight.
-                Ok(head) if rest.len() >= head.size().min(left) => return self.give(head, &rest).map(Some),
+                Ok(head) if rest.len() >= head.size().min(left) => return self.give(head).map(Some),
                 Ok(head) => head.size(),
                 Err(NoFrame::Bad(what)) => return Err(self.damaged(what)),
                 Err(NoFrame::Empty | NoFrame::Short(_)) if rest.len() < frame::HEAD.min(left) => frame::HEAD,
@@ -140,16 +144,17 @@ impl<'a> Frames<'a> {
         if self.chunk.len() < wanted { Err(self.damaged("the segment became shorter")) } else { Ok(()) }
     }
 
-    fn give(&mut self, head: Head, rest: &Bytes) -> Result<(Head, Bytes), ReadError> {
+    fn give(&mut self, head: Head) -> Result<(Head, Range<usize>), ReadError> {
+        let rest = &self.chunk[self.done..];
         if self.last_frame.is_some_and(|last| head.frame_no != last + 1) {
             // A whole frame that follows another one: what is missing stood where the last segment ended.
             self.at = self.came_from.filter(|_| head.check(rest).is_ok()).unwrap_or(self.at);
             return Err(self.damaged("frame out of order"));
         }
+        let begun = self.done;
+        self.done += head.size().min(rest.len());
         (self.last_frame, self.came_from) = (Some(head.frame_no), None);
-        let frame = rest.slice(..head.size().min(rest.len()));
-        self.done += frame.len();
-        Ok((head, frame))
+        Ok((head, begun..self.done))
     }
 
     fn enter_next_segment(&mut self) -> Result<bool, ReadError> {

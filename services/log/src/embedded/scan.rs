@@ -185,11 +185,11 @@ impl Scan {
     }
 
     fn note(&mut self, disk: &Disk, place: Place, head: &Head, bytes: &Bytes) -> Result<(), Damage> {
-        let records = frame::records(head, bytes).map_err(|bad| place.damage(disk, format!("{bad:?}")))?;
-        for record in records {
-            let index = self.index.entry((record.topic, record.partition)).or_default();
+        for record in frame::places(head, bytes) {
+            let record = record.map_err(|bad| place.damage(disk, format!("{bad:?}")))?;
+            let index = self.index.entry((record.topic, head.partition)).or_default();
             if record.seq != index.end {
-                let (topic, partition, seq, end) = (record.topic, record.partition, record.seq, index.end);
+                let (topic, partition, seq, end) = (record.topic, head.partition, record.seq, index.end);
                 let what = format!("{topic} partition {partition} has record {seq} where {end} belongs");
                 return Err(place.damage(disk, what));
             }

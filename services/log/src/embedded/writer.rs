@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -16,6 +17,11 @@ use crate::{AppendError, Batch, Topic};
 
 /// Bytes written as one group: beyond it the sync takes longer than the next group would wait.
 const GROUP_BYTES: usize = 4 << 20;
+
+/// How long a group waits for those who were just answered: well below a sync, more than it takes to wake them.
+const GATHER: Duration = Duration::from_micros(50);
+/// A group waits in vain at most once in two to the power of this many.
+const MISSED_MAX: u32 = 7;
 
 type Answer = oneshot::Sender<Result<(), AppendError>>;
 
@@ -119,6 +125,7 @@ pub(super) fn start(core: &Arc<Core>, next: Place, last_frame: u64) -> std::io::
 fn run(core: &Core, mut committer: Committer) -> Stopped {
     // Also when a bug ends this thread, nobody waits for ever.
     let _closing = Closing(core);
+    let mut patience = Patience::default();
     loop {
         let waiting = {
             let mut queue = lock(&core.queue);
@@ -128,9 +135,44 @@ fn run(core: &Core, mut committer: Committer) -> Stopped {
                 }
                 queue = core.waiting.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
+            let mut queue = patience.wait(core, queue);
             take_group(&mut queue)
         };
+        patience.answering = waiting.len();
         committer.commit(core, waiting);
+    }
+}
+
+/// Waits a moment for those who were just answered: writers that write again at once would else come too late for this
+/// group and wait for a whole further sync, and two half groups would alternate for ever. Where they do not come, it
+/// gives up, for longer each time.
+#[derive(Default)]
+struct Patience {
+    /// Batches of the group before this one.
+    answering: usize,
+    /// Groups that are taken as they are.
+    skip: u32,
+    /// How often nobody came, lately.
+    missed: u32,
+}
+
+impl Patience {
+    fn wait<'a>(&mut self, core: &'a Core, queue: MutexGuard<'a, Queue>) -> MutexGuard<'a, Queue> {
+        if self.skip > 0 {
+            self.skip -= 1;
+            return queue;
+        }
+        let all = queue.waiting.len() + std::mem::take(&mut self.answering);
+        let incomplete = |queue: &mut Queue| queue.waiting.len() < all && !queue.closed;
+        let waited = core.waiting.wait_timeout_while(queue, GATHER, incomplete);
+        let (queue, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        if timeout.timed_out() {
+            self.missed = (self.missed + 1).min(MISSED_MAX);
+            self.skip = 1 << self.missed;
+        } else {
+            self.missed = 0;
+        }
+        queue
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{CreditId, Currency, Decimal, EmployeeId, Money, PayoutId, Rate, Timestamp, round_minor};
+use kernel::{CreditId, Currency, Decimal, EmployeeId, Money, PayoutId, Rate, Timestamp, Violation, round_minor};
 
 use super::rate::earn;
 use super::types::{
@@ -20,6 +20,13 @@ impl State {
         last.or_else(|| versions.first()).map(|(_, participant)| participant)
     }
 
+    /// What a participant owes: to whom, in which currency, how much (negative).
+    fn debts_of(&self, employee: EmployeeId) -> impl Iterator<Item = (&str, Currency, i64)> {
+        let of = self.carried.iter().filter(move |((owner, ..), _)| *owner == employee);
+        of.filter(|(_, balance)| **balance != 0)
+            .map(|((_, entity, currency), balance)| (entity.as_str(), *currency, *balance))
+    }
+
     /// The plan that pays a position in a period that ends at `end`: the last that took effect before.
     fn plan_of(&self, position: &str, end: Timestamp) -> Option<&(Plan, [u8; 32])> {
         let plans = self.plans.values().flatten();
@@ -28,7 +35,11 @@ impl State {
             .max_by_key(|(plan, _)| (plan.effective_from, plan.version))
     }
 
-    fn credits_in(&self, employee: EmployeeId, closed: &Closed) -> impl Iterator<Item = (CreditId, &Credit)> {
+    pub(super) fn credits_in(
+        &self,
+        employee: EmployeeId,
+        closed: &Closed,
+    ) -> impl Iterator<Item = (CreditId, &Credit)> {
         let first = CreditId::default();
         let within = (closed.start, first)..(closed.end, first);
         let of = self.credits_of.get(&employee).filter(|_| !within.is_empty());
@@ -63,7 +74,9 @@ impl State {
         let mut posted = self.posted_of(employee, period);
         let plan = self.participant_at(employee, closed.end).and_then(|p| self.plan_of(&p.position, closed.end));
         let mut earned = Vec::new();
-        for (component, (plan, plan_hash)) in plan.into_iter().flat_map(|plan| plan.0.components.iter().map(move |c| (c, plan))) {
+        for (component, (plan, plan_hash)) in
+            plan.into_iter().flat_map(|plan| plan.0.components.iter().map(move |c| (c, plan)))
+        {
             // Differences never cross a currency: what was posted in another one stays, to be taken back.
             let key = (plan.code.as_str(), component.code.as_str());
             let same = posted.get(&key).is_some_and(|before| before.currency == plan.currency);
@@ -82,7 +95,11 @@ impl State {
             let amount = Money::new(0, before.currency);
             lines.push(Earning {
                 plan_code: plan_code.to_owned(),
-                plan_hash: self.plans.get(plan_code).and_then(|versions| versions.last()).map_or([0; 32], |(_, hash)| *hash),
+                plan_hash: self
+                    .plans
+                    .get(plan_code)
+                    .and_then(|versions| versions.last())
+                    .map_or([0; 32], |(_, hash)| *hash),
                 component: component.to_owned(),
                 amount,
                 delta: difference(amount, before.minor).ok_or_else(|| out_of_range(component, &blank))?,
@@ -106,6 +123,7 @@ impl State {
         let refused = || out_of_range(&component.code, &line);
         let (segments, exact) = earn(component, value).map_err(|_| refused())?;
         let amount = round_minor(exact, plan.currency, plan.rounding).map_err(|_| refused())?;
+        let amount = Money::new(amount.minor.saturating_add(planted_cent()), amount.currency);
         let delta = difference(amount, before).ok_or_else(refused)?;
         let (basis_value, exact) = (Rate(value.normalize()), Rate(exact));
         Ok(Earning { basis_value, segments, exact, amount, delta, credit_ids, ..line })
@@ -163,6 +181,16 @@ impl State {
         }
         lines
     }
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn planted_cent() -> i64 {
+    0
+}
+
+#[cfg(feature = "planted-bugs")]
+fn planted_cent() -> i64 {
+    i64::from(crate::planted::is(2))
 }
 
 fn out_of_range(component: &str, line: &Earning) -> Rejection {
@@ -225,9 +253,9 @@ fn pay(
 ) -> Result<Vec<Event>, Rejection> {
     let mut events = Vec::new();
     let mut net: BTreeMap<Currency, i64> = BTreeMap::new();
-    for ((owner, currency), balance) in &state.carried {
-        if *owner == employee && *balance != 0 {
-            net.insert(*currency, *balance);
+    for (entity, currency, balance) in state.debts_of(employee) {
+        if entity == legal_entity {
+            net.insert(currency, balance);
         }
     }
     let statement_hash = statement_hash(&lines);
@@ -239,7 +267,14 @@ fn pay(
         if delta.minor != 0 {
             let reference = format!("earning {employee} {earned_in} {component}");
             let expense = format!("expense:incentive:{component}");
-            events.push(posted(legal_entity, period, reference, expense, account("liability:accrued", employee), delta));
+            events.push(posted(
+                legal_entity,
+                period,
+                reference,
+                expense,
+                account("liability:accrued", employee),
+                delta,
+            ));
         }
     }
     let mut chain = state.chains.get(&employee).cloned().unwrap_or_default();
@@ -261,18 +296,41 @@ fn pay(
                 statement_hash,
             };
             let reference = format!("payout {} proposed", payout.payout_id);
-            events.push(Event::PayoutChanged(chain.link(payout)));
+            events.push(Event::PayoutChanged(chain.link(payout)?));
             let (debit, credit) = (account("liability:accrued", employee), account("liability:proposed", employee));
             events.push(posted(legal_entity, period, reference, debit, credit, amount));
         }
         let balance = Money::new(minor.min(0), currency);
-        let before = state.carried.get(&(employee, currency)).copied().unwrap_or(0);
+        let before = state.carried.get(&(employee, legal_entity.to_owned(), currency)).copied().unwrap_or(0);
         // A debt is stated with every close, so that each statement shows what it carries.
         if balance.minor != 0 || before != 0 {
-            events.push(Event::BalanceCarried { employee_id: employee, period: period.to_owned(), balance });
+            events.push(carried(employee, legal_entity, period, balance));
         }
     }
+    // So is a debt to an entity that pays nobody any more: nothing that this one pays is set off against it.
+    for (entity, currency, balance) in state.debts_of(employee).filter(|(entity, ..)| *entity != legal_entity) {
+        events.push(carried(employee, entity, period, Money::new(balance, currency)));
+    }
     Ok(events)
+}
+
+fn carried(employee: EmployeeId, legal_entity: &str, period: &str, balance: Money) -> Event {
+    let (legal_entity, period) = (legal_entity.to_owned(), period.to_owned());
+    Event::BalanceCarried { employee_id: employee, legal_entity, period, balance }
+}
+
+/// What is accrued and not paid on a participant's account with a legal entity is what they owe to it, and nothing else.
+pub(super) fn debts_are_on_their_accounts(state: &State) -> Result<(), Violation> {
+    for ((employee, entity, currency), debt) in &state.carried {
+        let accounts = state.ledger.get(&(entity.clone(), *currency));
+        let accrued = accounts.and_then(|accounts| accounts.get(&account("liability:accrued", *employee)));
+        let accrued = accrued.copied().unwrap_or(0);
+        if accrued != -i128::from(*debt) {
+            let what = format!("participant {employee}, {entity} {currency}: {debt} carried, {accrued} accrued");
+            return Err(Violation { law: "a carried balance stands on its account", what });
+        }
+    }
+    Ok(())
 }
 
 /// Payout ids name the payment: one participant, one payment key (entity and currency), one period, one run.
@@ -283,10 +341,12 @@ fn payout_id(employee: EmployeeId, legal_entity: &str, currency: Currency, perio
 
 impl Chain {
     /// Gives a change its place in the participant's chain.
-    fn link(&mut self, change: PayoutChanged) -> PayoutChanged {
+    fn link(&mut self, change: PayoutChanged) -> Result<PayoutChanged, Rejection> {
         let issued = self.issued_minor.entry(change.amount.currency).or_default();
         if change.state == PayoutState::Issued {
-            *issued = issued.saturating_add(change.amount.minor);
+            let total = issued.checked_add(change.amount.minor);
+            *issued =
+                total.ok_or_else(|| Rejection::OutOfRange(format!("all that {} was issued", change.participant_id)))?;
         }
         let linked = PayoutChanged {
             participant_seq: self.seq + 1,
@@ -296,7 +356,7 @@ impl Chain {
         };
         self.seq = linked.participant_seq;
         self.last_hash = *blake3::hash(&crate::codec::payout_payload(&linked)).as_bytes();
-        linked
+        Ok(linked)
     }
 
     /// Folds a linked change.
@@ -308,10 +368,11 @@ impl Chain {
 }
 
 /// Approves and issues what was proposed for a period, in the order of ids.
-pub(super) fn approve(state: &State, period: &str) -> Vec<Event> {
+pub(super) fn approve(state: &State, period: &str) -> Result<Vec<Event>, Rejection> {
     let mut chains = state.chains.clone();
     let mut events = Vec::new();
-    let proposed = state.payouts.values().filter(|payout| payout.period == period && payout.state == PayoutState::Proposed);
+    let proposed =
+        state.payouts.values().filter(|payout| payout.period == period && payout.state == PayoutState::Proposed);
     for payout in proposed {
         let employee = payout.participant_id;
         let chain = chains.entry(employee).or_default();
@@ -320,11 +381,11 @@ pub(super) fn approve(state: &State, period: &str) -> Vec<Event> {
             (PayoutState::Issued, "issued", "liability:payable", "liability:in-transit"),
         ];
         for (state, name, debit, credit) in steps {
-            events.push(Event::PayoutChanged(chain.link(PayoutChanged { state, ..payout.clone() })));
+            events.push(Event::PayoutChanged(chain.link(PayoutChanged { state, ..payout.clone() })?));
             let reference = format!("payout {} {name}", payout.payout_id);
             let (debit, credit) = (account(debit, employee), account(credit, employee));
             events.push(posted(&payout.legal_entity, period, reference, debit, credit, payout.amount));
         }
     }
-    events
+    Ok(events)
 }

@@ -1,10 +1,11 @@
 //! What each person is paid: plans, earnings, periods, payouts and the ledger.
 
 mod close;
+mod period;
 pub mod rate;
 mod types;
 
-use kernel::{Decider, Duration, Stamp, Timestamp, Violation};
+use kernel::{Decider, Stamp, Violation};
 
 pub use types::{
     Basis, Chain, Closed, Command, Company, Component, Credit, Earning, Event, Method, Participant, PayoutChanged,
@@ -39,7 +40,9 @@ impl Decider for Payroll {
             Event::ParticipantNoted { employee_id, participant, effective_from } => {
                 Some(Command::NoteParticipant { employee_id, participant, effective_from })
             }
-            Event::CreditNoted { credit_id, credit, kpi_seq } => Some(Command::NoteCredit { credit_id, credit, kpi_seq }),
+            Event::CreditNoted { credit_id, credit, kpi_seq } => {
+                Some(Command::NoteCredit { credit_id, credit, kpi_seq })
+            }
             Event::CreditReversalNoted { credit_id, kpi_seq } => Some(Command::NoteReversal { credit_id, kpi_seq }),
             Event::PeriodClosed { period, start, end, .. } => Some(Command::ClosePeriod { period, start, end }),
             Event::PayoutChanged(payout) => Some(Command::ApprovePayouts { period: payout.period }),
@@ -64,6 +67,11 @@ fn decide(state: &State, command: &Command, stamp: &Stamp) -> Result<Vec<Event>,
             if plan.version != last + 1 {
                 return Err(Rejection::PlanVersion { code: plan.code, given: plan.version, last });
             }
+            // The last version's plan would go on paying the old position beside the new one.
+            let position = versions.and_then(|versions| versions.last()).map(|(known, _)| &known.position);
+            if let Some(known) = position.filter(|known| **known != plan.position) {
+                return Err(Rejection::PlanPosition { code: plan.code, given: plan.position, known: known.clone() });
+            }
             let plan_hash = crate::codec::plan_hash(&plan);
             Ok(vec![Event::PlanActivated { plan, plan_hash }])
         }
@@ -77,31 +85,23 @@ fn decide(state: &State, command: &Command, stamp: &Stamp) -> Result<Vec<Event>,
             let event = Event::ParticipantNoted { employee_id, participant, effective_from };
             Ok(if unchanged { Vec::new() } else { vec![event] })
         }
-        Command::NoteCredit { credit_id, credit, kpi_seq } => Ok(vec![Event::CreditNoted { credit_id, credit, kpi_seq }]),
+        Command::NoteCredit { credit_id, credit, kpi_seq } => {
+            Ok(vec![Event::CreditNoted { credit_id, credit, kpi_seq }])
+        }
         Command::NoteReversal { credit_id, kpi_seq } => {
             let known = state.credits.contains_key(&credit_id);
             Ok(if known { vec![Event::CreditReversalNoted { credit_id, kpi_seq }] } else { Vec::new() })
         }
-        Command::ClosePeriod { period, start, end } => close_period(state, period, Closed { start, end, kpi_known_seq: state.kpi_known_seq }, stamp),
+        Command::ClosePeriod { period, start, end } => {
+            close_period(state, period, Closed { start, end, kpi_known_seq: state.kpi_known_seq }, stamp)
+        }
         Command::ApprovePayouts { period } => {
             if !state.closed.contains_key(&period) {
                 return Err(Rejection::PeriodNotClosed(period));
             }
-            Ok(close::approve(state, &period))
+            close::approve(state, &period)
         }
     }
-}
-
-/// A company that moves to another time zone moves its bounds by less than this: from UTC-12 to UTC+14.
-const ZONES_APART_MAX: Duration = Duration::from_hours(26);
-
-/// A period begins where the one before it ended, also when the company's zone changed in between: no credit may fall
-/// into two periods or between them.
-fn joined(state: &State, closing: Closed) -> Closed {
-    let ends = state.closed.values().map(|closed| closed.end);
-    let near = |end: &Timestamp| (*end - ZONES_APART_MAX..=*end + ZONES_APART_MAX).contains(&closing.start);
-    let start = ends.filter(near).max().unwrap_or(closing.start);
-    Closed { start, ..closing }
 }
 
 fn close_period(state: &State, period: String, closing: Closed, stamp: &Stamp) -> Result<Vec<Event>, Rejection> {
@@ -111,14 +111,7 @@ fn close_period(state: &State, period: String, closing: Closed, stamp: &Stamp) -
     if state.closed.contains_key(&period) {
         return Ok(Vec::new());
     }
-    let closing = joined(state, closing);
-    let overlaps = |closed: &Closed| closed.start < closing.end && closing.start < closed.end;
-    if let Some((later, _)) = state.closed.iter().find(|(_, closed)| closed.start >= closing.end || overlaps(closed)) {
-        return Err(Rejection::PeriodOrder { later: later.clone() });
-    }
-    if stamp.at < closing.end {
-        return Err(Rejection::PeriodNotOver(period));
-    }
+    let closing = period::closing(state, &period, closing, stamp.at)?;
     let rest = close::close(state, &period, &closing)?;
     let participants = u32::try_from(state.participants.len()).unwrap_or(u32::MAX);
     let Closed { start, end, kpi_known_seq } = closing;
@@ -162,12 +155,14 @@ fn evolve(state: &mut State, event: &Event) {
         Event::Posted { legal_entity, postings, .. } => {
             for posting in postings {
                 let ledger = state.ledger.entry((legal_entity.clone(), posting.amount.currency)).or_default();
-                *ledger.entry(posting.account.clone()).or_default() += i128::from(posting.amount.minor) + planted_cent();
+                *ledger.entry(posting.account.clone()).or_default() +=
+                    i128::from(posting.amount.minor) + planted_cent();
             }
         }
-        Event::BalanceCarried { employee_id, period, balance } => {
-            state.carried.insert((*employee_id, balance.currency), balance.minor);
-            state.carried_out.insert((period.clone(), *employee_id), *balance);
+        Event::BalanceCarried { employee_id, legal_entity, period, balance } => {
+            state.carried.insert((*employee_id, legal_entity.clone(), balance.currency), balance.minor);
+            let out = state.carried_out.entry((period.clone(), *employee_id)).or_default();
+            out.push((legal_entity.clone(), *balance));
         }
         Event::PayoutChanged(change) => {
             state.chains.entry(change.participant_id).or_default().follow(change);
@@ -194,6 +189,7 @@ fn invariants(state: &State) -> Result<(), Violation> {
             return Err(Violation { law: "postings sum to zero", what });
         }
     }
+    close::debts_are_on_their_accounts(state)?;
     // What was posted is what was paid plus what is carried (as a debt), per participant and currency.
     let mut balance: std::collections::BTreeMap<_, i128> = std::collections::BTreeMap::new();
     for (employee, posted) in &state.posted {
@@ -204,8 +200,8 @@ fn invariants(state: &State) -> Result<(), Violation> {
     for payout in state.payouts.values() {
         *balance.entry((payout.participant_id, payout.amount.currency)).or_default() -= i128::from(payout.amount.minor);
     }
-    for (key, carried) in &state.carried {
-        *balance.entry(*key).or_default() -= i128::from(*carried);
+    for ((employee, _, currency), carried) in &state.carried {
+        *balance.entry((*employee, *currency)).or_default() -= i128::from(*carried);
     }
     match balance.into_iter().find(|(_, left)| *left != 0) {
         Some(((employee, currency), left)) => {

@@ -65,7 +65,11 @@ mod tests {
     fn table(method: Method) -> Component {
         let bounds = ["0", "10000", "50000", "100000"];
         let rates = ["0.01", "0.02", "0.03", "0.04"];
-        let tiers = (0..4).map(|n| Tier { lo: rate(bounds[n]), hi: bounds.get(n + 1).map(|hi| rate(hi)), rate: rate(rates[n]) });
+        let tiers = (0..4).map(|n| Tier {
+            lo: rate(bounds[n]),
+            hi: bounds.get(n + 1).map(|hi| rate(hi)),
+            rate: rate(rates[n]),
+        });
         Component { code: "commission".to_owned(), basis: Basis::NetSales, method, tiers: tiers.collect() }
     }
 
@@ -75,7 +79,8 @@ mod tests {
 
     #[test]
     fn slab_pays_the_whole_at_the_tiers_rate_and_a_bound_belongs_to_the_upper_tier() {
-        let cases = [("5000", "50"), ("10000", "200"), ("15000", "300"), ("50000", "1500"), ("60000", "1800"), ("0", "0")];
+        let cases =
+            [("5000", "50"), ("10000", "200"), ("15000", "300"), ("50000", "1500"), ("60000", "1800"), ("0", "0")];
         for (value, expected) in cases {
             assert_eq!(earned(Method::Slab, value), expected, "{value}");
         }
@@ -83,7 +88,8 @@ mod tests {
 
     #[test]
     fn marginal_pays_each_part_at_its_own_rate() {
-        let cases = [("5000", "50"), ("10000", "100"), ("15000", "200"), ("50000", "900"), ("60000", "1200"), ("0", "0")];
+        let cases =
+            [("5000", "50"), ("10000", "100"), ("15000", "200"), ("50000", "900"), ("60000", "1200"), ("0", "0")];
         for (value, expected) in cases {
             assert_eq!(earned(Method::Marginal, value), expected, "{value}");
         }
@@ -102,7 +108,8 @@ mod tests {
             let whole = earn(&table, Decimal::from(70_000)).unwrap().1;
             let before = earn(&table, Decimal::from(cut)).unwrap().1;
             assert!(before <= whole);
-            let again: Decimal = earn(&table, Decimal::from(70_000)).unwrap().0.iter().map(|segment| segment.earned.0).sum();
+            let again: Decimal =
+                earn(&table, Decimal::from(70_000)).unwrap().0.iter().map(|segment| segment.earned.0).sum();
             assert_eq!(again, whole);
         }
     }

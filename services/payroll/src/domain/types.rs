@@ -167,7 +167,7 @@ pub enum Event {
     PeriodClosed { period: String, start: Timestamp, end: Timestamp, kpi_known_seq: u64, participants: u32 },
     EarningAccrued(Earning),
     Posted { legal_entity: String, postings: Vec<Posting>, reference: String, period: String },
-    BalanceCarried { employee_id: EmployeeId, period: String, balance: Money },
+    BalanceCarried { employee_id: EmployeeId, legal_entity: String, period: String, balance: Money },
     PayoutChanged(PayoutChanged),
 }
 
@@ -175,6 +175,8 @@ pub enum Event {
 pub enum Rejection {
     #[error("version {given} of plan {code:?} does not follow version {last}; a plan is never changed, only followed")]
     PlanVersion { code: String, given: u32, last: u32 },
+    #[error("plan {code:?} pays position {known:?}, not {given:?}; another position needs a plan of its own")]
+    PlanPosition { code: String, given: String, known: String },
     #[error("the company is not known yet; import it first")]
     CompanyUnknown,
     #[error("period {0} is not over")]
@@ -183,6 +185,8 @@ pub enum Rejection {
     PeriodNotClosed(String),
     #[error("period {later} is closed already: periods are closed in their order")]
     PeriodOrder { later: String },
+    #[error("credits of {period} are in no closed period and would not be paid; close {period} first")]
+    EarlierCredits { period: String },
     #[error("an amount is out of range: {0}")]
     OutOfRange(String),
 }
@@ -195,10 +199,12 @@ impl Refusal for Rejection {
     fn reason(&self) -> &'static str {
         match self {
             Self::PlanVersion { .. } => "PLAN_VERSION",
+            Self::PlanPosition { .. } => "PLAN_POSITION",
             Self::CompanyUnknown => "COMPANY_UNKNOWN",
             Self::PeriodNotOver(_) => "PERIOD_NOT_OVER",
             Self::PeriodNotClosed(_) => "PERIOD_NOT_CLOSED",
             Self::PeriodOrder { .. } => "PERIOD_ORDER",
+            Self::EarlierCredits { .. } => "EARLIER_CREDITS",
             Self::OutOfRange(_) => "OUT_OF_RANGE",
         }
     }
@@ -235,10 +241,10 @@ pub struct State {
     pub posted: BTreeMap<EmployeeId, BTreeMap<(String, String, String), Money>>,
     /// Lines by period posted in and participant.
     pub statements: BTreeMap<(String, EmployeeId), Vec<Earning>>,
-    /// What participants owe, by currency: zero or negative.
-    pub carried: BTreeMap<(EmployeeId, Currency), i64>,
-    /// What was carried out of a period's close.
-    pub carried_out: BTreeMap<(String, EmployeeId), Money>,
+    /// What participants owe to each legal entity in each currency: zero or negative. Debts are never set off across them.
+    pub carried: BTreeMap<(EmployeeId, String, Currency), i64>,
+    /// What was carried out of a period's close, by legal entity.
+    pub carried_out: BTreeMap<(String, EmployeeId), Vec<(String, Money)>>,
     pub payouts: BTreeMap<PayoutId, PayoutChanged>,
     pub chains: BTreeMap<EmployeeId, Chain>,
     /// Balance of each account, in minor units, by legal entity and currency.

@@ -60,10 +60,7 @@ fn import(state: &State, wanted: &Wanted, from: Timestamp, stamp: &Stamp) -> Res
         events.push(Event::CompanyDefined { company: company.clone(), seed, effective_from: from });
     }
     for desk in &wanted.desks {
-        let same = |known: &super::Desk| {
-            // Zone offsets are a table of the years to come; they do not make another desk.
-            super::Desk { offsets: Vec::new(), ..known.clone() } == super::Desk { offsets: Vec::new(), ..desk.clone() }
-        };
+        let same = |known: &super::Desk| known.same(desk) && !known.runs_out(desk, stamp.at);
         if differs(state.desks.get(&desk.code), from, || format!("desk {}", desk.code), same)? {
             events.push(Event::DeskDefined { desk: desk.clone(), effective_from: from });
         }
@@ -71,7 +68,7 @@ fn import(state: &State, wanted: &Wanted, from: Timestamp, stamp: &Stamp) -> Res
     for position in &wanted.positions {
         let versions = state.positions.get(&position.code);
         if differs(versions, from, || format!("position {}", position.code), |known| known == position)? {
-            let version = version_after(versions.map_or(0, Versions::len));
+            let version = version_after(versions.map_or(0, Versions::len) + planted_versions());
             events.push(Event::PositionDefined { position: position.clone(), version, effective_from: from });
         }
     }
@@ -87,6 +84,16 @@ fn import(state: &State, wanted: &Wanted, from: Timestamp, stamp: &Stamp) -> Res
 
 fn version_after(versions: usize) -> u32 {
     u32::try_from(versions).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+fn planted_versions() -> usize {
+    0
+}
+
+#[cfg(feature = "planted-bugs")]
+fn planted_versions() -> usize {
+    usize::from(crate::planted::is(2))
 }
 
 /// Whether something is there at `from`, or begins then with this import.
@@ -126,7 +133,9 @@ pub(super) fn command_of(events: &[Event]) -> Option<Command> {
     let mut from = Timestamp::default();
     for event in events.iter().cloned() {
         match event {
-            Event::PresenceSet { employee_id, presence } => return Some(Command::SetPresence { employee_id, presence }),
+            Event::PresenceSet { employee_id, presence } => {
+                return Some(Command::SetPresence { employee_id, presence });
+            }
             Event::PresenceLost { employee_id } => return Some(Command::LosePresence { employee_id }),
             Event::CompanyDefined { company, effective_from, .. } => {
                 wanted.company = Some(company);

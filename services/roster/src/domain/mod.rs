@@ -67,11 +67,15 @@ impl Decider for Roster {
             && state.company.in_order()
             && state.policy.in_order();
         if !ordered {
-            return Err(Violation { law: "versions follow each other in time", what: "a version is out of order".to_owned() });
+            return Err(Violation {
+                law: "versions follow each other in time",
+                what: "a version is out of order".to_owned(),
+            });
         }
         for versions in state.employees.values() {
             if let Some((_, Some(employee))) = versions.last() {
-                let known = state.desks.contains_key(&employee.desk) && state.positions.contains_key(&employee.position);
+                let known =
+                    state.desks.contains_key(&employee.desk) && state.positions.contains_key(&employee.position);
                 if !known {
                     let what = format!("employee {}", employee.code);
                     return Err(Violation { law: "every employee has a desk and a position", what });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{CommandId, Currency, EmployeeId, Rate, Refusal, RefusalKind, Sealed, Timestamp};
+use kernel::{CommandId, Currency, Duration, EmployeeId, Rate, Refusal, RefusalKind, Sealed, Timestamp};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,24 @@ pub struct Desk {
     pub name_en: String,
     pub zone: String,
     pub offsets: Vec<ZoneOffset>,
+}
+
+/// Before the last known change of a desk's clock is nearer than this, an import renews what is known: twice the time
+/// between two changes, so that the next one is always known.
+const OFFSETS_RENEWED_BEFORE: Duration = Duration::from_days(365);
+
+impl Desk {
+    /// Equal but for the zone's offsets: a table of the years to come, which does not make another desk.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        let named = |desk: &Self| Self { offsets: Vec::new(), ..desk.clone() };
+        named(self) == named(other)
+    }
+
+    /// Whether this one's offsets end soon and the other's go on.
+    pub(crate) fn runs_out(&self, other: &Self, now: Timestamp) -> bool {
+        let end = |desk: &Self| desk.offsets.last().map(|offset| offset.from);
+        end(self) < Some(now + OFFSETS_RENEWED_BEFORE) && end(self) < end(other)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

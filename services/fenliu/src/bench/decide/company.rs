@@ -17,7 +17,8 @@ const SERVICE: [&str; 8] = [
     "payment_issue",
     "out_of_scope",
 ];
-const CATEGORIES: [&str; 7] = ["hydraulics", "engine", "undercarriage", "attachments", "electrical", "cabin", "filters"];
+const CATEGORIES: [&str; 7] =
+    ["hydraulics", "engine", "undercarriage", "attachments", "electrical", "cabin", "filters"];
 /// Units of an inquiry and of an agent: five conversations at a time.
 const CHAT_COST: u32 = 100;
 pub(super) const CHATS: usize = 5;
@@ -70,7 +71,7 @@ fn positions() -> [(&'static str, &'static [&'static str], bool); 4] {
 
 fn agent(n: usize, dice: &mut Dice) -> AgentFacts {
     let domestic = n % 5 < 3;
-    let sales = n % 2 == 0;
+    let sales = n.is_multiple_of(2);
     let position = match (domestic, sales) {
         (true, true) => "sales_manager",
         (true, false) => "customer_service",

@@ -81,7 +81,10 @@ impl Play {
 
     pub(super) fn waiting(&self) -> usize {
         let desks = self.state.live.desks.values();
-        desks.flat_map(|desk| desk.classes.values().chain(desk.for_agent.values())).map(std::collections::BTreeSet::len).sum()
+        desks
+            .flat_map(|desk| desk.classes.values().chain(desk.for_agent.values()))
+            .map(std::collections::BTreeSet::len)
+            .sum()
     }
 
     pub(super) fn profiles(&self) -> usize {

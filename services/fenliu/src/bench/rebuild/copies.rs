@@ -37,11 +37,13 @@ enum Place {
     Instant(usize, usize),
 }
 
+#[derive(Clone)]
 struct Piece {
     bytes: Vec<u8>,
     places: Vec<Place>,
     recorded_at: i64,
     is_event: bool,
+    is_batch: bool,
 }
 
 /// What one service wrote on the sample day, batch by batch.
@@ -79,6 +81,30 @@ impl Day {
         if day.day.is_empty() { bail!("the sample day has no records of {topic}") } else { Ok(day) }
     }
 
+    /// The same events, of which a batch gathers as many as come while the last one is written.
+    pub(super) fn in_batches_of(&self, events: usize) -> Self {
+        let gathered = |batches: &[Vec<Piece>]| {
+            let mut out: Vec<Vec<Piece>> = Vec::new();
+            let mut batch: Vec<Piece> = Vec::new();
+            let mut end = None;
+            for piece in batches.iter().flatten() {
+                if piece.is_batch {
+                    end = Some(piece.clone());
+                    if batch.len() >= events {
+                        batch.extend(end.take());
+                        out.push(std::mem::take(&mut batch));
+                    }
+                } else {
+                    batch.push(piece.clone());
+                }
+            }
+            batch.extend(end);
+            out.push(batch);
+            out
+        };
+        Self { setup: gathered(&self.setup), day: gathered(&self.day), span_us: self.span_us }
+    }
+
     /// Writes a log of about `events` events of this one topic.
     pub(super) async fn write(&self, dir: &Path, topic: Topic, events: u64) -> anyhow::Result<()> {
         let log = Embedded::open(dir, Options { partitions: 1, ..Options::default() })?.log;
@@ -105,11 +131,12 @@ fn piece(topic: Topic, bytes: &[u8]) -> anyhow::Result<Piece> {
     let (header, payload) = Header::parse(bytes)?;
     let mut places = vec![Place::Id(ID_AT), Place::Id(COMMAND_AT)];
     let is_event = header.schema < schema::FIRST_RESERVED;
+    let is_batch = header.schema == schema::BATCH;
     if is_event {
         let message = contract::event_message(topic, header.schema).context("a schema of this build")?;
         find(&message, payload, bytes.len() - payload.len(), &mut places)?;
     }
-    Ok(Piece { bytes: bytes.to_vec(), places, recorded_at: header.recorded_at.as_micros(), is_event })
+    Ok(Piece { bytes: bytes.to_vec(), places, recorded_at: header.recorded_at.as_micros(), is_event, is_batch })
 }
 
 fn varint(bytes: &[u8], at: &mut usize) -> anyhow::Result<u64> {
@@ -280,7 +307,7 @@ mod tests {
         assert_eq!(places.len(), 3, "{places:?}");
         let mut bytes = vec![0; HEAD];
         bytes.extend_from_slice(&payload);
-        let piece = Piece { bytes, places, recorded_at: 5, is_event: true };
+        let piece = Piece { bytes, places, recorded_at: 5, is_event: true, is_batch: false };
         let read = |copy: &Copy| {
             let bytes = copy.apply(&piece, 9, &[0; 32]).unwrap();
             <proto::kpi::ContactNoted as prost::Message>::decode(&bytes[HEAD..]).unwrap()
