@@ -25,7 +25,7 @@ prepare:
 check: prepare
 	@.ci/test fmt clippy docs
 
-## soak: the slow proofs: more kills, more seeds, more cases (about 30 minutes)
+## soak: the slow proofs: more kills, more seeds, more cases
 soak: prepare
 	@.ci/soak
 

@@ -10,7 +10,7 @@ use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
 
 use super::player::duties;
-use super::sample::{Sample, TENANT};
+use super::sample::TENANT;
 use crate::client::{Client, explain_status, new_command, wire};
 use crate::cluster::Cluster;
 
@@ -38,7 +38,7 @@ pub(super) fn example_request() -> (String, String) {
 }
 
 /// Puts all agents on duty until the token is cancelled.
-pub(super) async fn go_on_duty(cluster: &Cluster, client: &Client, _: &Sample) -> anyhow::Result<CancellationToken> {
+pub(super) async fn go_on_duty(cluster: &Cluster, client: &Client) -> anyhow::Result<CancellationToken> {
     let duty = cluster.shared.shutdown.child_token();
     for agent in duties(client).await?.into_keys() {
         let mut client = client.clone();

@@ -51,7 +51,6 @@ pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
 }
 
 async fn run_on(args: &DemoArgs, sample: &Sample, cluster: &Cluster) -> anyhow::Result<()> {
-    // Whatever the user asked for, the day itself is played by a client of its own on this very address.
     let address = cluster
         .serve(&args.data, args.grpc, args.http, true)
         .await
@@ -68,13 +67,13 @@ async fn run_on(args: &DemoArgs, sample: &Sample, cluster: &Cluster) -> anyhow::
     }
     cluster.settle().await;
     let mut summary = summary::of(cluster, &client, sample).await?;
-    summary.seconds = if played_before { None } else { Some((runtime::monotonic() - begun).as_millis()) };
+    summary.milliseconds = if played_before { None } else { Some((runtime::monotonic() - begun).as_millis()) };
     output::show(args.json, &serde_json::to_value(&summary)?, |_| summary.text());
     if args.exit {
         return Ok(());
     }
     cluster.shared.clock.become_real();
-    let duty = live::go_on_duty(cluster, &client, sample).await?;
+    let duty = live::go_on_duty(cluster, &client).await?;
     where_to_look(args, &address);
     crate::commands::stop_signal().await?;
     eprintln!("fenliu: stopping");

@@ -77,8 +77,7 @@ pub struct Summary {
     pub intents: Vec<IntentRow>,
     pub employees: Vec<EmployeeRow>,
     /// Wall-clock milliseconds that playing took; absent when the day was played before.
-    #[serde(rename = "milliseconds")]
-    pub seconds: Option<u128>,
+    pub milliseconds: Option<u128>,
 }
 
 type Sums = BTreeMap<Currency, i64>;
@@ -385,7 +384,7 @@ impl Summary {
         let head =
             ["employee", "position", "received", "first", "completed", "handed on", "credits", "credited", "earned"];
         line(table(&head, &employees));
-        if let Some(ms) = self.seconds {
+        if let Some(ms) = self.milliseconds {
             line(format!("played in {}", secs(u64::try_from(ms).unwrap_or(0))));
         }
         text
