@@ -37,11 +37,6 @@ pub(crate) mod schema {
     pub(crate) const ROSTER_TOOK_EFFECT: u16 = 23;
 }
 
-fn put(schema: u16, message: &impl prost::Message, payload: &mut Vec<u8>) -> u16 {
-    message.encode(payload).expect("a vector grows");
-    schema
-}
-
 fn optional(id: Option<EmployeeId>) -> Vec<u8> {
     id.map(EmployeeId::to_vec).unwrap_or_default()
 }
@@ -127,16 +122,16 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 category: arrival.category,
                 familiar_employee_id: optional(familiar),
             };
-            put(schema::INQUIRY_PENDED, &event, payload)
+            wire::put(schema::INQUIRY_PENDED, &event, payload)
         }
         Event::IntentSet { inquiry_id, score, timed_out, .. } => {
             let IntentScore { intent, ppm } = score;
             let event = pb::IntentSet { inquiry_id: inquiry_id.to_vec(), intent, ppm, timed_out };
-            put(schema::INTENT_SET, &event, payload)
+            wire::put(schema::INTENT_SET, &event, payload)
         }
         Event::PendingIntentNoted { inquiry_id, score } => {
             let IntentScore { intent, ppm } = score;
-            put(
+            wire::put(
                 schema::PENDING_INTENT_NOTED,
                 &pb::PendingIntentNoted { inquiry_id: inquiry_id.to_vec(), intent, ppm },
                 payload,
@@ -153,7 +148,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 decision: Some(decision_to_wire(offer.decision)),
                 names: names_to_wire(offer.names),
             };
-            put(schema::RESERVATION_MADE, &event, payload)
+            wire::put(schema::RESERVATION_MADE, &event, payload)
         }
         Event::ReservationAccepted { accepted, .. } => {
             let event = pb::ReservationAccepted {
@@ -169,7 +164,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 epoch: accepted.epoch,
                 names: names_to_wire(accepted.end.names),
             };
-            put(schema::RESERVATION_ACCEPTED, &event, payload)
+            wire::put(schema::RESERVATION_ACCEPTED, &event, payload)
         }
         Event::ReservationRejected { end, epoch, reason, .. } => {
             let event = pb::ReservationRejected {
@@ -180,7 +175,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 epoch,
                 names: names_to_wire(end.names),
             };
-            put(schema::RESERVATION_REJECTED, &event, payload)
+            wire::put(schema::RESERVATION_REJECTED, &event, payload)
         }
         Event::ReservationTimedOut { end, misses, .. } => {
             let event = pb::ReservationTimedOut {
@@ -190,7 +185,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 misses,
                 names: names_to_wire(end.names),
             };
-            put(schema::RESERVATION_TIMED_OUT, &event, payload)
+            wire::put(schema::RESERVATION_TIMED_OUT, &event, payload)
         }
         Event::ReservationCancelled { end } => {
             let event = pb::ReservationCancelled {
@@ -199,7 +194,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 employee_id: end.employee_id.to_vec(),
                 names: names_to_wire(end.names),
             };
-            put(schema::RESERVATION_CANCELLED, &event, payload)
+            wire::put(schema::RESERVATION_CANCELLED, &event, payload)
         }
         Event::ReservationRescinded { end, .. } => {
             let event = pb::ReservationRescinded {
@@ -208,7 +203,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 employee_id: end.employee_id.to_vec(),
                 names: names_to_wire(end.names),
             };
-            put(schema::RESERVATION_RESCINDED, &event, payload)
+            wire::put(schema::RESERVATION_RESCINDED, &event, payload)
         }
         Event::InquiryCompleted(completed) => {
             let event = pb::InquiryCompleted {
@@ -222,11 +217,11 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 wrap_until_us: completed.wrap_until.as_micros(),
                 names: names_to_wire(completed.names),
             };
-            put(schema::INQUIRY_COMPLETED, &event, payload)
+            wire::put(schema::INQUIRY_COMPLETED, &event, payload)
         }
         Event::WrapUpEnded { inquiry_id, employee_id } => {
             let event = pb::WrapUpEnded { inquiry_id: inquiry_id.to_vec(), employee_id: employee_id.to_vec() };
-            put(schema::WRAP_UP_ENDED, &event, payload)
+            wire::put(schema::WRAP_UP_ENDED, &event, payload)
         }
         Event::InquiryTransferred { transferred, .. } => {
             let event = pb::InquiryTransferred {
@@ -238,12 +233,12 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 reason: transferred.reason,
                 names: names_to_wire(transferred.names),
             };
-            put(schema::INQUIRY_TRANSFERRED, &event, payload)
+            wire::put(schema::INQUIRY_TRANSFERRED, &event, payload)
         }
         Event::InquiryCancelled { inquiry_id, reason, employee_id, names } => {
             let (inquiry_id, employee_id) = (inquiry_id.to_vec(), optional(employee_id));
             let event = pb::InquiryCancelled { inquiry_id, reason, employee_id, names: names_to_wire(names) };
-            put(schema::INQUIRY_CANCELLED, &event, payload)
+            wire::put(schema::INQUIRY_CANCELLED, &event, payload)
         }
         Event::HandlerNoted { customer_id, employee_id, occurred_at } => {
             let event = pb::HandlerNoted {
@@ -251,28 +246,28 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 employee_id: optional(employee_id),
                 occurred_at_us: occurred_at.as_micros(),
             };
-            put(schema::HANDLER_NOTED, &event, payload)
+            wire::put(schema::HANDLER_NOTED, &event, payload)
         }
         Event::RosterNoted { fact, effective_from } => encode_roster(fact, effective_from, payload),
         Event::AgentPresenceNoted { employee_id, presence, missed } => {
             let presence = presence_to_wire(presence).into();
             let event = pb::AgentPresenceNoted { employee_id: employee_id.to_vec(), presence, missed };
-            put(schema::AGENT_PRESENCE_NOTED, &event, payload)
+            wire::put(schema::AGENT_PRESENCE_NOTED, &event, payload)
         }
         Event::CustomersMerged { kept, merged } => {
             let event = pb::CustomersMerged { kept_customer_id: kept.to_vec(), merged_customer_id: merged.to_vec() };
-            put(schema::CUSTOMERS_MERGED, &event, payload)
+            wire::put(schema::CUSTOMERS_MERGED, &event, payload)
         }
         Event::WaitEnded { inquiry_id, wait, .. } => {
             let event = pb::WaitEnded { inquiry_id: inquiry_id.to_vec(), wait: wait_to_wire(wait).into() };
-            put(schema::WAIT_ENDED, &event, payload)
+            wire::put(schema::WAIT_ENDED, &event, payload)
         }
         Event::RoutingAttempted { desk, next_due, .. } => {
             let event = pb::RoutingAttempted { desk, next_due_us: next_due.map_or(0, Timestamp::as_micros) };
-            put(schema::ROUTING_ATTEMPTED, &event, payload)
+            wire::put(schema::ROUTING_ATTEMPTED, &event, payload)
         }
         Event::RosterTookEffect { until, .. } => {
-            put(schema::ROSTER_TOOK_EFFECT, &pb::RosterTookEffect { until_us: until.as_micros() }, payload)
+            wire::put(schema::ROSTER_TOOK_EFFECT, &pb::RosterTookEffect { until_us: until.as_micros() }, payload)
         }
     }
 }
@@ -299,16 +294,16 @@ fn encode_roster(fact: RosterFact, effective_from: Timestamp, payload: &mut Vec<
                 effective_from_us,
                 left: false,
             };
-            put(schema::AGENT_NOTED, &event, payload)
+            wire::put(schema::AGENT_NOTED, &event, payload)
         }
         RosterFact::Left(employee_id) => {
             let employee_id = employee_id.to_vec();
             let event = pb::AgentNoted { employee_id, effective_from_us, left: true, ..Default::default() };
-            put(schema::AGENT_NOTED, &event, payload)
+            wire::put(schema::AGENT_NOTED, &event, payload)
         }
         RosterFact::Position(PositionFacts { code, version, duties, capacity_units, first_reception }) => {
             let event = pb::PositionNoted { code, version, duties, capacity_units, first_reception, effective_from_us };
-            put(schema::POSITION_NOTED, &event, payload)
+            wire::put(schema::POSITION_NOTED, &event, payload)
         }
         RosterFact::Desk(DeskFacts { code, offsets }) => {
             let offset = |offset: ZoneOffset| roster::ZoneOffset {
@@ -316,16 +311,16 @@ fn encode_roster(fact: RosterFact, effective_from: Timestamp, payload: &mut Vec<
                 offset_seconds: offset.seconds,
             };
             let event = pb::DeskNoted { code, offsets: offsets.into_iter().map(offset).collect() };
-            put(schema::DESK_NOTED, &event, payload)
+            wire::put(schema::DESK_NOTED, &event, payload)
         }
         RosterFact::Policy(policy) => {
             let policy_hash = policy.hash.to_vec();
             let policy = Some(policy_to_wire(policy, effective_from_us));
-            put(schema::POLICY_NOTED, &pb::PolicyNoted { policy, seed: Vec::new(), policy_hash }, payload)
+            wire::put(schema::POLICY_NOTED, &pb::PolicyNoted { policy, seed: Vec::new(), policy_hash }, payload)
         }
         RosterFact::Seed(seed) => {
             let event = pb::PolicyNoted { policy: None, seed: seed.to_vec(), policy_hash: Vec::new() };
-            put(schema::POLICY_NOTED, &event, payload)
+            wire::put(schema::POLICY_NOTED, &event, payload)
         }
     }
 }

@@ -131,3 +131,20 @@ fn as_worked_by_hand(folder: &Folder) {
     let net_sales = lines.iter().find(|line| line["component"] == "net-sales").unwrap();
     assert_eq!(net_sales["credit_ids"].as_array().unwrap().len(), credits.len());
 }
+
+#[test]
+fn virtual_time_never_touches_a_company_of_ones_own() {
+    let folder = Folder::new();
+    let files = tempfile::tempdir().unwrap();
+    let company = files.path().join("mine.yaml");
+    let yaml = "company: {code: mine, name: Mine, currency: CNY, zone: Asia/Shanghai, legal_entity: mine}\n";
+    std::fs::write(&company, yaml).unwrap();
+    let up = folder.up();
+    folder.fenliu(&["init", "--company", company.to_str().unwrap()]).ok();
+    assert_eq!(up.terminate(), Some(0));
+    let before = records(&folder);
+    let run = folder.fenliu(&DEMO);
+    assert_eq!(run.code, 1, "{run:?}");
+    assert!(run.stderr.contains("holds mine") && run.stderr.contains("--data"), "{run:?}");
+    assert_eq!(records(&folder), before);
+}

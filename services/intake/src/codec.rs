@@ -21,39 +21,34 @@ pub(crate) mod schema {
     pub(crate) const HISTORY_INQUIRY_RECORDED: u16 = 11;
 }
 
-fn put(schema: u16, message: &impl prost::Message, payload: &mut Vec<u8>) -> u16 {
-    message.encode(payload).expect("a vector grows");
-    schema
-}
-
 pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
     match event.clone() {
-        Event::CustomerUpserted(facts) => put(schema::CUSTOMER_UPSERTED, &customer_to_wire(facts), payload),
+        Event::CustomerUpserted(facts) => wire::put(schema::CUSTOMER_UPSERTED, &customer_to_wire(facts), payload),
         Event::CustomersLinked { kept, merged, occurred_at } => {
             let (kept_customer_id, merged_customer_id) = (kept.to_vec(), merged.to_vec());
             let occurred_at_us = occurred_at.as_micros();
-            put(
+            wire::put(
                 schema::CUSTOMERS_LINKED,
                 &pb::CustomersLinked { kept_customer_id, merged_customer_id, occurred_at_us },
                 payload,
             )
         }
         Event::InquirySubmitted { inquiry_id, customer_id, inquiry } => {
-            put(schema::INQUIRY_SUBMITTED, &inquiry_to_wire(inquiry_id, customer_id, inquiry), payload)
+            wire::put(schema::INQUIRY_SUBMITTED, &inquiry_to_wire(inquiry_id, customer_id, inquiry), payload)
         }
         Event::MessageAppended { inquiry_id, customer_id, message } => {
             let message = Some(message_to_wire(message));
             let event =
                 pb::MessageAppended { inquiry_id: inquiry_id.to_vec(), customer_id: customer_id.to_vec(), message };
-            put(schema::MESSAGE_APPENDED, &event, payload)
+            wire::put(schema::MESSAGE_APPENDED, &event, payload)
         }
         Event::InquiryClosed { inquiry_id, reason, occurred_at } => {
             let event =
                 pb::InquiryClosed { inquiry_id: inquiry_id.to_vec(), reason, occurred_at_us: occurred_at.as_micros() };
-            put(schema::INQUIRY_CLOSED, &event, payload)
+            wire::put(schema::INQUIRY_CLOSED, &event, payload)
         }
         Event::OrderRecorded { order_id, customer_id, order } => {
-            put(schema::ORDER_RECORDED, &order_to_wire(order_id, customer_id, order), payload)
+            wire::put(schema::ORDER_RECORDED, &order_to_wire(order_id, customer_id, order), payload)
         }
         Event::PaymentRecorded { payment_id, order_id, customer_id, fact, amount, history } => {
             let event = pb::PaymentRecorded {
@@ -67,7 +62,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 platform: fact.platform,
                 body_mac: fact.body_mac.to_vec(),
             };
-            put(schema::PAYMENT_RECORDED, &event, payload)
+            wire::put(schema::PAYMENT_RECORDED, &event, payload)
         }
         Event::RefundRecorded { refund_id, order_id, customer_id, fact, amount, history } => {
             let event = pb::RefundRecorded {
@@ -81,7 +76,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 platform: fact.platform,
                 body_mac: fact.body_mac.to_vec(),
             };
-            put(schema::REFUND_RECORDED, &event, payload)
+            wire::put(schema::REFUND_RECORDED, &event, payload)
         }
         Event::RatingRecorded { rating_id, inquiry_id, customer_id, fact, score } => {
             let event = pb::RatingRecorded {
@@ -94,7 +89,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 platform: fact.platform,
                 body_mac: fact.body_mac.to_vec(),
             };
-            put(schema::RATING_RECORDED, &event, payload)
+            wire::put(schema::RATING_RECORDED, &event, payload)
         }
         Event::CostRecorded { cost_id, cost } => {
             let event = pb::CostRecorded {
@@ -106,7 +101,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 occurred_at_us: cost.occurred_at.as_micros(),
                 body_mac: cost.body_mac.to_vec(),
             };
-            put(schema::COST_RECORDED, &event, payload)
+            wire::put(schema::COST_RECORDED, &event, payload)
         }
         Event::HistoryInquiryRecorded { inquiry_id, customer_id, fact, desk, handler } => {
             let event = pb::HistoryInquiryRecorded {
@@ -119,7 +114,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 occurred_at_us: fact.occurred_at.as_micros(),
                 body_mac: fact.body_mac.to_vec(),
             };
-            put(schema::HISTORY_INQUIRY_RECORDED, &event, payload)
+            wire::put(schema::HISTORY_INQUIRY_RECORDED, &event, payload)
         }
     }
 }

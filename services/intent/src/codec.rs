@@ -14,11 +14,6 @@ mod schema {
     pub(super) const TEXT_NOTED: u16 = 3;
 }
 
-fn put(schema: u16, message: &impl prost::Message, payload: &mut Vec<u8>) -> u16 {
-    message.encode(payload).expect("a vector grows");
-    schema
-}
-
 fn features_to_wire(features: &Features) -> Option<pb::Features> {
     let all = || features.words.iter().chain(&features.characters);
     Some(pb::Features {
@@ -63,7 +58,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 features: features_to_wire(&example.features),
                 inquiry_id: example.inquiry_id.map(InquiryId::to_vec).unwrap_or_default(),
             };
-            put(schema::LABEL_TAUGHT, &event, payload)
+            wire::put(schema::LABEL_TAUGHT, &event, payload)
         }
         Event::IntentClassified { inquiry_id, scores, model_examples, features, revision } => {
             let event = pb::IntentClassified {
@@ -73,11 +68,11 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 features: features_to_wire(features),
                 revision: *revision,
             };
-            put(schema::INTENT_CLASSIFIED, &event, payload)
+            wire::put(schema::INTENT_CLASSIFIED, &event, payload)
         }
         Event::TextNoted { inquiry_id, features } => {
             let event = pb::TextNoted { inquiry_id: inquiry_id.to_vec(), features: features_to_wire(features) };
-            put(schema::TEXT_NOTED, &event, payload)
+            wire::put(schema::TEXT_NOTED, &event, payload)
         }
     }
 }

@@ -19,11 +19,6 @@ pub(crate) mod schema {
     pub(crate) const EMPLOYEE_NOTED: u16 = 9;
 }
 
-fn put(schema: u16, message: &impl prost::Message, payload: &mut Vec<u8>) -> u16 {
-    message.encode(payload).expect("a vector grows");
-    schema
-}
-
 pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
     match event.clone() {
         Event::ContactNoted { customer_id, contact } => {
@@ -38,7 +33,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 history: contact.history,
                 waited_ms: contact.waited_ms,
             };
-            put(schema::CONTACT_NOTED, &event, payload)
+            wire::put(schema::CONTACT_NOTED, &event, payload)
         }
         Event::OrderNoted(order) => {
             let event = pb::OrderNoted {
@@ -49,7 +44,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 history: order.history,
                 handler_employee_id: order.handler.map(EmployeeId::to_vec).unwrap_or_default(),
             };
-            put(schema::ORDER_NOTED, &event, payload)
+            wire::put(schema::ORDER_NOTED, &event, payload)
         }
         Event::PaymentNoted { payment_id, order_id, amount, occurred_at } => {
             let event = pb::PaymentNoted {
@@ -58,7 +53,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 amount: wire::to_money(amount),
                 occurred_at_us: occurred_at.as_micros(),
             };
-            put(schema::PAYMENT_NOTED, &event, payload)
+            wire::put(schema::PAYMENT_NOTED, &event, payload)
         }
         Event::RefundNoted { refund_id, order_id, amount, occurred_at, history } => {
             let event = pb::RefundNoted {
@@ -68,7 +63,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 occurred_at_us: occurred_at.as_micros(),
                 history,
             };
-            put(schema::REFUND_NOTED, &event, payload)
+            wire::put(schema::REFUND_NOTED, &event, payload)
         }
         Event::RatingNoted { rating_id, inquiry_id, score, occurred_at } => {
             let event = pb::RatingNoted {
@@ -77,9 +72,9 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 score,
                 occurred_at_us: occurred_at.as_micros(),
             };
-            put(schema::RATING_NOTED, &event, payload)
+            wire::put(schema::RATING_NOTED, &event, payload)
         }
-        Event::CreditGranted(granted) => put(schema::CREDIT_GRANTED, &granted_to_wire(granted), payload),
+        Event::CreditGranted(granted) => wire::put(schema::CREDIT_GRANTED, &granted_to_wire(granted), payload),
         Event::CreditReversed { credit_id, order_id, employee_id, amount, occurred_at, reason } => {
             let event = pb::CreditReversed {
                 credit_id: credit_id.to_vec(),
@@ -89,11 +84,11 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 reason,
                 order_id: order_id.to_vec(),
             };
-            put(schema::CREDIT_REVERSED, &event, payload)
+            wire::put(schema::CREDIT_REVERSED, &event, payload)
         }
         Event::CustomersMerged { kept, merged } => {
             let event = pb::CustomersMerged { kept_customer_id: kept.to_vec(), merged_customer_id: merged.to_vec() };
-            put(schema::CUSTOMERS_MERGED, &event, payload)
+            wire::put(schema::CUSTOMERS_MERGED, &event, payload)
         }
         Event::EmployeeNoted { employee_id, employee, effective_from } => {
             let event = pb::EmployeeNoted {
@@ -103,7 +98,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 position: employee.position,
                 effective_from_us: effective_from.as_micros(),
             };
-            put(schema::EMPLOYEE_NOTED, &event, payload)
+            wire::put(schema::EMPLOYEE_NOTED, &event, payload)
         }
     }
 }

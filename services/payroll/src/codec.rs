@@ -26,11 +26,6 @@ mod schema {
 /// Schema of `PayoutChanged` on the public topic.
 pub(crate) const PUBLIC_PAYOUT_CHANGED: u16 = 1;
 
-fn put(schema: u16, message: &impl prost::Message, payload: &mut Vec<u8>) -> u16 {
-    message.encode(payload).expect("a vector grows");
-    schema
-}
-
 fn malformed(error: impl std::fmt::Display) -> CodecError {
     CodecError::Malformed(error.to_string())
 }
@@ -48,12 +43,12 @@ pub(crate) fn plan_hash(plan: &Plan) -> [u8; 32] {
 pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
     match event.clone() {
         Event::PlanActivated { plan, plan_hash } => {
-            put(schema::PLAN_ACTIVATED, &plan_to_wire(plan, &plan_hash), payload)
+            wire::put(schema::PLAN_ACTIVATED, &plan_to_wire(plan, &plan_hash), payload)
         }
         Event::CompanyNoted(company) => {
             let currency = company.currency.code().to_owned();
             let event = pb::CompanyNoted { legal_entity: company.legal_entity, currency, zone: company.zone };
-            put(schema::COMPANY_NOTED, &event, payload)
+            wire::put(schema::COMPANY_NOTED, &event, payload)
         }
         Event::ParticipantNoted { employee_id, participant, effective_from } => {
             let event = pb::ParticipantNoted {
@@ -62,7 +57,7 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 position: participant.position,
                 effective_from_us: effective_from.as_micros(),
             };
-            put(schema::PARTICIPANT_NOTED, &event, payload)
+            wire::put(schema::PARTICIPANT_NOTED, &event, payload)
         }
         Event::CreditNoted { credit_id, credit, kpi_seq } => {
             let event = pb::CreditNoted {
@@ -76,29 +71,33 @@ pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
                 new_customer: credit.new_customer,
                 kpi_seq,
             };
-            put(schema::CREDIT_NOTED, &event, payload)
+            wire::put(schema::CREDIT_NOTED, &event, payload)
         }
         Event::CreditReversalNoted { credit_id, kpi_seq } => {
             let event = pb::CreditReversalNoted { credit_id: credit_id.to_vec(), kpi_seq };
-            put(schema::CREDIT_REVERSAL_NOTED, &event, payload)
+            wire::put(schema::CREDIT_REVERSAL_NOTED, &event, payload)
         }
         Event::PeriodClosed { period, start, end, kpi_known_seq, participants } => {
             let (start_us, end_us) = (start.as_micros(), end.as_micros());
             let event = pb::PeriodClosed { period, start_us, end_us, kpi_known_seq, participants };
-            put(schema::PERIOD_CLOSED, &event, payload)
+            wire::put(schema::PERIOD_CLOSED, &event, payload)
         }
-        Event::EarningAccrued(earning) => put(schema::EARNING_ACCRUED, &earning_to_wire(earning), payload),
+        Event::EarningAccrued(earning) => wire::put(schema::EARNING_ACCRUED, &earning_to_wire(earning), payload),
         Event::Posted { legal_entity, postings, reference, period } => {
             let posting =
                 |posting: Posting| pb::Posting { account: posting.account, amount: wire::to_money(posting.amount) };
             let postings = postings.into_iter().map(posting).collect();
-            put(schema::POSTED, &pb::Posted { legal_entity, postings, reference, period }, payload)
+            wire::put(schema::POSTED, &pb::Posted { legal_entity, postings, reference, period }, payload)
         }
         Event::BalanceCarried { employee_id, legal_entity, period, balance } => {
             let (employee_id, balance) = (employee_id.to_vec(), wire::to_money(balance));
-            put(schema::BALANCE_CARRIED, &pb::BalanceCarried { employee_id, period, balance, legal_entity }, payload)
+            wire::put(
+                schema::BALANCE_CARRIED,
+                &pb::BalanceCarried { employee_id, period, balance, legal_entity },
+                payload,
+            )
         }
-        Event::PayoutChanged(change) => put(schema::PAYOUT_CHANGED, &payout_to_wire(change), payload),
+        Event::PayoutChanged(change) => wire::put(schema::PAYOUT_CHANGED, &payout_to_wire(change), payload),
     }
 }
 

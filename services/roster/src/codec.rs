@@ -21,42 +21,37 @@ mod schema {
     pub(super) const POLICY_DEFINED: u16 = 8;
 }
 
-fn put(schema: u16, message: &impl prost::Message, payload: &mut Vec<u8>) -> u16 {
-    message.encode(payload).expect("a vector grows");
-    schema
-}
-
 pub(crate) fn encode(event: &Event, payload: &mut Vec<u8>) -> u16 {
     match event.clone() {
         Event::CompanyDefined { company, seed, effective_from } => {
-            put(schema::COMPANY_DEFINED, &company_to_wire(company, seed, effective_from), payload)
+            wire::put(schema::COMPANY_DEFINED, &company_to_wire(company, seed, effective_from), payload)
         }
         Event::DeskDefined { desk, effective_from } => {
-            put(schema::DESK_DEFINED, &desk_to_wire(desk, effective_from), payload)
+            wire::put(schema::DESK_DEFINED, &desk_to_wire(desk, effective_from), payload)
         }
         Event::PositionDefined { position, version, effective_from } => {
-            put(schema::POSITION_DEFINED, &position_to_wire(position, version, effective_from), payload)
+            wire::put(schema::POSITION_DEFINED, &position_to_wire(position, version, effective_from), payload)
         }
         Event::EmployeeDefined { employee, effective_from } => {
-            put(schema::EMPLOYEE_DEFINED, &employee_to_wire(employee, effective_from), payload)
+            wire::put(schema::EMPLOYEE_DEFINED, &employee_to_wire(employee, effective_from), payload)
         }
         Event::EmployeeLeft { employee_id, effective_from } => {
             let effective_from_us = effective_from.as_micros();
-            put(
+            wire::put(
                 schema::EMPLOYEE_LEFT,
                 &pb::EmployeeLeft { employee_id: employee_id.to_vec(), effective_from_us },
                 payload,
             )
         }
         Event::PolicyDefined { policy, version, effective_from } => {
-            put(schema::POLICY_DEFINED, &policy_to_wire(policy, version, effective_from), payload)
+            wire::put(schema::POLICY_DEFINED, &policy_to_wire(policy, version, effective_from), payload)
         }
         Event::PresenceSet { employee_id, presence } => {
             let presence = presence_to_wire(presence).into();
-            put(schema::PRESENCE_SET, &pb::PresenceSet { employee_id: employee_id.to_vec(), presence }, payload)
+            wire::put(schema::PRESENCE_SET, &pb::PresenceSet { employee_id: employee_id.to_vec(), presence }, payload)
         }
         Event::PresenceLost { employee_id } => {
-            put(schema::PRESENCE_LOST, &pb::PresenceLost { employee_id: employee_id.to_vec() }, payload)
+            wire::put(schema::PRESENCE_LOST, &pb::PresenceLost { employee_id: employee_id.to_vec() }, payload)
         }
     }
 }

@@ -5,6 +5,12 @@ use proto::common;
 
 use crate::service::CodecError;
 
+/// Appends an event's message to `payload` and returns its schema: what every `encode` does.
+pub fn put(schema: u16, message: &impl prost::Message, payload: &mut Vec<u8>) -> u16 {
+    message.encode(payload).expect("a vector grows");
+    schema
+}
+
 /// Sixteen bytes that must be there.
 #[inline]
 pub fn bytes16(bytes: &[u8], field: &'static str) -> Result<[u8; 16], CodecError> {

@@ -12,12 +12,12 @@ mod setup;
 mod summary;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use kernel::{TenantId, Timestamp, shard_of};
-use log::{Header, Log, TOPICS};
+use log::{Header, Log, OpenError, TOPICS};
 use runtime::Clock;
 
 use crate::client::Client;
@@ -43,25 +43,29 @@ pub struct DemoArgs {
 /// Plays the day, or goes on where it was stopped, and stays up unless told to end.
 pub async fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let sample = Sample::load(args.sample.as_deref())?;
-    let clock = Clock::virtual_from(sample.begins());
-    let cluster = Cluster::open_folder(&args.data, None, clock.clone())?;
-    let ended = run_on(&args, &sample, &cluster).await;
+    let last = last_record(&args.data).await?;
+    let played_before = last.is_some_and(|last| last > sample.ends());
+    let clock = if played_before {
+        Clock::real()
+    } else {
+        refuse_others(&args).await?;
+        Clock::virtual_from(sample.begins())
+    };
+    let cluster = Cluster::open_folder(&args.data, None, clock)?;
+    let ended = run_on(&args, &sample, &cluster, last).await;
     cluster.stop(&args.data).await;
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-async fn run_on(args: &DemoArgs, sample: &Sample, cluster: &Cluster) -> anyhow::Result<()> {
+async fn run_on(args: &DemoArgs, sample: &Sample, cluster: &Cluster, last: Option<Timestamp>) -> anyhow::Result<()> {
     let address = cluster
         .serve(&args.data, args.grpc, args.http, true)
         .await
         .context("start (choose other addresses with --grpc and --http; port 0 takes a free one)")?;
     let client = Client::connect(format!("http://{}", address.grpc)).await?;
     let begun = runtime::monotonic();
-    let last = last_record(cluster).await?;
-    let played_before = last.is_some_and(|last| last > sample.ends());
-    if played_before {
-        cluster.shared.clock.become_real();
-    } else {
+    let played_before = !cluster.shared.clock.is_virtual();
+    if !played_before {
         setup::load(cluster, &client, sample, last).await?;
         player::play(cluster, &client, sample, last).await?;
     }
@@ -81,10 +85,28 @@ async fn run_on(args: &DemoArgs, sample: &Sample, cluster: &Cluster) -> anyhow::
     Ok(())
 }
 
+/// Virtual time never touches a company of one's own: the day is played only where there is none.
+async fn refuse_others(args: &DemoArgs) -> anyhow::Result<()> {
+    let tenants = crate::cluster::tenants(&args.data).await?;
+    let others: Vec<String> = tenants.into_iter().filter(|code| code != TENANT).collect();
+    if others.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "{} holds {}, and the sample day is played on a virtual clock: give it a folder of its own with --data DIR, or \
+         start this one with `fenliu up`",
+        args.data.display(),
+        others.join(", ")
+    )
+}
+
 /// When the sample company's shard was last written; `None` when it never was.
-async fn last_record(cluster: &Cluster) -> anyhow::Result<Option<Timestamp>> {
-    let log = &cluster.shared.log;
-    let partition = partition(&**log);
+async fn last_record(dir: &Path) -> anyhow::Result<Option<Timestamp>> {
+    let log = match log::read_only(dir) {
+        Err(OpenError::Missing(_)) => return Ok(None),
+        log => log?,
+    };
+    let partition = partition(&*log);
     let mut last = None;
     for topic in TOPICS {
         let end = *log.end(topic, partition).borrow();

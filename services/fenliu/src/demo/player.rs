@@ -18,9 +18,10 @@ use tonic::{Status, Streaming};
 use super::agents::{Action, Staff, reply_text};
 use super::sample::{PERIOD, Sample, TENANT};
 use super::setup::command_of;
-use crate::client::{Client, command_for, explain_status, wire};
+use crate::client::{Client, command_for, wire};
 use crate::cluster::Cluster;
 use crate::commands::progress::Progress;
+use crate::commands::session::refused;
 use crate::facts::Fact;
 
 /// A day that goes on sends again what was sent this long before it stopped: what is known already changes nothing.
@@ -108,10 +109,6 @@ fn presences(sample: &Sample, employees: &[Employee]) -> Vec<(Timestamp, String,
     }
     all.sort();
     all
-}
-
-fn refused(status: Status) -> anyhow::Error {
-    anyhow!(explain_status(&status))
 }
 
 /// Passes over refusals that say that something else happened first.

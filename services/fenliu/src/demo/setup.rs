@@ -9,16 +9,13 @@ use proto::roster::ImportCompanyRequest;
 use tokio_stream::StreamExt;
 
 use super::sample::{Sample, TENANT};
-use crate::client::{Client, command_for, explain_status, wire};
+use crate::client::{Client, command_for, wire};
 use crate::cluster::Cluster;
 use crate::commands::progress::Progress;
+use crate::commands::session::refused;
 use crate::facts::Fact;
 
 const EXAMPLES_PER_REQUEST: usize = 200;
-
-fn refused(status: tonic::Status) -> anyhow::Error {
-    anyhow::anyhow!(explain_status(&status))
-}
 
 /// Loads the company, unless the day has already begun.
 pub(super) async fn load(

@@ -1,6 +1,6 @@
 //! Companies with room for every inquiry at once, classifiers that learnt the sample's labels, and its texts.
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use kernel::{CommandId, TenantId};
 use proto::intake as pb;
 use proto::intent::{Example, LabelSource, TeachRequest};
@@ -8,7 +8,8 @@ use proto::roster::{ImportCompanyRequest, Presence, SetPresenceRequest};
 use runtime::Clock;
 
 use super::TenantCode;
-use crate::client::{Client, explain_status, new_command, wire};
+use crate::client::{Client, new_command, wire};
+use crate::commands::session::refused;
 use crate::demo::Sample;
 use crate::facts::{Fact, InquiryFact};
 
@@ -48,10 +49,6 @@ employees:
         ));
     }
     text
-}
-
-fn refused(status: tonic::Status) -> anyhow::Error {
-    anyhow!(explain_status(&status))
 }
 
 /// Makes one company through the front door.
